@@ -1,0 +1,3 @@
+module wgtools
+
+go 1.26

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package device
+
+import (
+	"net/netip"
+	"strconv"
+)
+
+// AppendAddr appends a in the spelling of C's inet_ntop, which scripts compare
+// with: as netip's, but an IPv6 address of 96 zero bits with something in the
+// upper half of the last 32 ends in a dotted quad (::1.2.3.4, ::0.1.0.0).
+// A zone follows after "%".
+func AppendAddr(b []byte, a netip.Addr) []byte {
+	if a.Is6() && !a.Is4In6() {
+		s := a.As16()
+		if [12]byte(s[:12]) == [12]byte{} && (s[12] != 0 || s[13] != 0) {
+			b = append(b, "::"...)
+			b = netip.AddrFrom4([4]byte(s[12:])).AppendTo(b)
+			if zone := a.Zone(); zone != "" {
+				b = append(append(b, '%'), zone...)
+			}
+			return b
+		}
+	}
+	return a.AppendTo(b)
+}
+
+// AppendPrefix appends "ADDRESS/BITS", with [AppendAddr]'s spelling.
+func AppendPrefix(b []byte, p netip.Prefix) []byte {
+	b = AppendAddr(b, p.Addr())
+	b = append(b, '/')
+	return strconv.AppendInt(b, int64(p.Bits()), 10)
+}
+
+// AppendEndpoint appends "HOST:PORT", an IPv6 address in brackets.
+func AppendEndpoint(b []byte, e netip.AddrPort) []byte {
+	if e.Addr().Is4() {
+		b = e.Addr().AppendTo(b)
+	} else {
+		b = append(b, '[')
+		b = AppendAddr(b, e.Addr())
+		b = append(b, ']')
+	}
+	b = append(b, ':')
+	return strconv.AppendUint(b, uint64(e.Port()), 10)
+}
