@@ -22,14 +22,21 @@ import (
 type Env struct {
 	In       io.Reader
 	Out, Err io.Writer
-	Getenv   func(string) string
-	Now      func() time.Time
-	Prog     string // argv[0], as received
+	// LookupEnv tells an empty variable from one that is not set.
+	LookupEnv func(string) (string, bool)
+	Now       func() time.Time
+	Prog      string // argv[0], as received
+}
+
+// Getenv returns the value of an environment variable, "" if it is not set.
+func (e *Env) Getenv(name string) string {
+	value, _ := e.LookupEnv(name)
+	return value
 }
 
 // OS returns the environment of the real process.
 func OS() *Env {
-	return &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now, Prog: os.Args[0]}
+	return &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, LookupEnv: os.LookupEnv, Now: time.Now, Prog: os.Args[0]}
 }
 
 // A Problem is an error that has more to say than its own text.

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package resolve
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+)
+
+// A gaiResult is the first address of a host, or the text of what failed.
+type gaiResult struct {
+	addr    netip.Addr
+	failure string
+}
+
+// lookupHost resolves a host name with Go's own resolver, which reads the same
+// files as the C library's, sorts like it (RFC 6724), and needs no C library.
+// What it can't do are sources such as mdns or sss in /etc/nsswitch.conf: where
+// one is listed and the name was not found, getent(1) is asked too.
+func lookupHost(ctx context.Context, host string) gaiResult {
+	sources := nameSources("/etc/nsswitch.conf")
+	// Only the domain name system knows what the final dot means.
+	if strings.HasSuffix(host, ".") && !sources.dns {
+		return gaiResult{failure: errNoName}
+	}
+	var seen replies
+	resolver := net.Resolver{PreferGo: true, Dial: seen.dial}
+	addrs, err := resolver.LookupNetIP(ctx, "ip", host)
+	if err == nil && len(addrs) > 0 {
+		// IPv4 addresses come mapped into IPv6.
+		return gaiResult{addr: addrs[0].Unmap()}
+	}
+	failure := errAgain
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.IsNotFound || err == nil {
+		failure = errNoName
+		if seen.code(rcodeSuccess) {
+			failure = errNoData
+		}
+	} else if seen.code(rcodeFormat) {
+		failure = errNoName
+	}
+	if failure != errAgain && sources.other {
+		if addr, ok := getent(ctx, host); ok {
+			return gaiResult{addr: addr}
+		}
+	}
+	return gaiResult{failure: failure}
+}
+
+// Response codes (RFC 1035, section 4.1.1).
+const (
+	rcodeSuccess = 0
+	rcodeFormat  = 1
+)
+
+// replies notes which response codes name servers gave: Go's errors don't tell
+// a name without addresses from one that does not exist.
+type replies struct{ codes atomic.Uint32 }
+
+func (r *replies) code(n int) bool { return r.codes.Load()&(1<<n) != 0 }
+
+func (r *replies) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if packets, ok := conn.(net.PacketConn); ok { // the resolver tells UDP by it
+		return &watchedPackets{watchedConn{conn, r}, packets}, nil
+	}
+	return conn, nil
+}
+
+type watchedConn struct {
+	net.Conn
+	replies *replies
+}
+
+func (c *watchedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 3 {
+		c.replies.codes.Or(1 << (b[3] & 15))
+	}
+	return n, err
+}
+
+type watchedPackets struct {
+	watchedConn
+	packets net.PacketConn
+}
+
+func (c *watchedPackets) ReadFrom(b []byte) (int, net.Addr, error) { return c.packets.ReadFrom(b) }
+func (c *watchedPackets) WriteTo(b []byte, a net.Addr) (int, error) {
+	return c.packets.WriteTo(b, a)
+}
+
+// A sourceList is what the hosts line of nsswitch.conf(5) names.
+type sourceList struct {
+	dns   bool
+	other bool // one that Go's resolver doesn't speak
+}
+
+func nameSources(path string) sourceList {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return sourceList{dns: true}
+	}
+	for line := range bytes.Lines(text) {
+		line, _, _ = bytes.Cut(line, []byte("#"))
+		database, sources, ok := strings.Cut(string(line), ":")
+		if !ok || strings.TrimSpace(database) != "hosts" {
+			continue
+		}
+		var list sourceList
+		for _, source := range strings.Fields(sources) {
+			switch {
+			case source == "files" || source == "myhostname" || strings.HasPrefix(source, "["):
+			case source == "dns":
+				list.dns = true
+			default:
+				list.other = true
+			}
+		}
+		return list
+	}
+	return sourceList{dns: true}
+}
+
+// getent asks the C library for the first address of a host.
+func getent(ctx context.Context, host string) (netip.Addr, bool) {
+	if strings.HasPrefix(host, "-") {
+		return netip.Addr{}, false
+	}
+	out, err := exec.CommandContext(ctx, "getent", "ahosts", host).Output()
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	fields := strings.Fields(string(out))
+	if len(fields) == 0 {
+		return netip.Addr{}, false
+	}
+	addr, err := netip.ParseAddr(fields[0])
+	return addr, err == nil
+}
