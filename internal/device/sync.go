@@ -177,7 +177,7 @@ func (s *Sync) selectPeers() int {
 		}
 	}
 	incremental := slices.ContainsFunc(s.want.Peers, func(p PeerChange) bool { return !p.ReplaceAllowedIPs })
-	if s.repeated || incremental || send > len(s.states)/2 {
+	if s.repeated || incremental {
 		for i := range s.states {
 			s.states[i].equal = false
 		}
