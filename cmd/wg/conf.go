@@ -15,7 +15,7 @@ import (
 )
 
 func runSetconf(ctx context.Context, a *app, args []string) error {
-	return a.apply(ctx, args, func(c *device.Change) error {
+	return a.apply(ctx, args, func(_ string, c *device.Change) error {
 		stateAll(c)
 		c.ReplacePeers = true
 		return nil
@@ -23,22 +23,22 @@ func runSetconf(ctx context.Context, a *app, args []string) error {
 }
 
 func runAddconf(ctx context.Context, a *app, args []string) error {
-	return a.apply(ctx, args, func(*device.Change) error { return nil })
+	return a.apply(ctx, args, func(string, *device.Change) error { return nil })
 }
 
 func runSyncconf(ctx context.Context, a *app, args []string) error {
-	return a.apply(ctx, args, func(c *device.Change) error {
+	return a.apply(ctx, args, func(name string, c *device.Change) error {
 		stateAll(c)
 		if len(c.Peers) == 0 { // no need to know what is there
 			c.ReplacePeers = true
 			return nil
 		}
 		sink := syncSink{device.NewSync(c)}
-		if err := a.client.Read(ctx, args[0], sink); err != nil {
+		if err := a.client.Read(ctx, name, sink); err != nil {
 			return &cli.Failure{
 				Line:   "Unable to retrieve current interface configuration: " + cli.Strerror(err),
 				Cause:  err,
-				Advise: deviceAdvice(ctx, a.client, args[0], err),
+				Advise: deviceAdvice(ctx, a.client, name, err),
 			}
 		}
 		*c = *sink.Change()
@@ -48,7 +48,7 @@ func runSyncconf(ctx context.Context, a *app, args []string) error {
 
 // apply reads a configuration file whole, lets complete turn it into the
 // request to make, and makes it: nothing is sent before all is understood.
-func (a *app) apply(ctx context.Context, args []string, complete func(*device.Change) error) error {
+func (a *app) apply(ctx context.Context, args []string, complete func(name string, c *device.Change) error) error {
 	if len(args) != 2 {
 		return a.usage("<interface> <configuration filename>")
 	}
@@ -65,10 +65,11 @@ func (a *app) apply(ctx context.Context, args []string, complete func(*device.Ch
 	if err != nil {
 		return err
 	}
-	if err := complete(&c.Change); err != nil {
+	name := linkName(args[0])
+	if err := complete(name, &c.Change); err != nil {
 		return err
 	}
-	return a.modify(ctx, args[0], &c.Change)
+	return a.modify(ctx, name, &c.Change)
 }
 
 // stateAll makes c say something about every setting of the device: what a

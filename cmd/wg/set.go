@@ -28,8 +28,12 @@ func runSet(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.modify(ctx, args[0], change)
+	return a.modify(ctx, linkName(args[0]), change)
 }
+
+// linkName cuts a name to the 15 bytes that a link's has: where devices are
+// changed the original does so, without a word.
+func linkName(name string) string { return name[:min(len(name), 15)] }
 
 // modify makes one request to the device name.
 func (a *app) modify(ctx context.Context, name string, change *device.Change) error {

@@ -46,3 +46,44 @@ func AppendEndpoint(b []byte, e netip.AddrPort) []byte {
 	b = append(b, ':')
 	return strconv.AppendUint(b, uint64(e.Port()), 10)
 }
+
+// ParsePrefix4 is the short cut for the most frequent form of a prefix: four
+// decimal numbers without leading zeros, and a length of one or two digits.
+// Host bits stay. It is false for all else, right or wrong.
+func ParsePrefix4(s []byte) (netip.Prefix, bool) {
+	var a [4]byte
+	i := 0
+	for field := range 4 {
+		n, start := 0, i
+		for i < len(s) && '0' <= s[i] && s[i] <= '9' {
+			n = n*10 + int(s[i]-'0')
+			i++
+			if n > 255 {
+				return netip.Prefix{}, false
+			}
+		}
+		if i == start || s[start] == '0' && i > start+1 || i == len(s) {
+			return netip.Prefix{}, false
+		}
+		a[field] = byte(n)
+		want := byte('.')
+		if field == 3 {
+			want = '/'
+		}
+		if s[i] != want {
+			return netip.Prefix{}, false
+		}
+		i++
+	}
+	n, start := 0, i
+	for ; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' || i > start+1 {
+			return netip.Prefix{}, false
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	if i == start || n > 32 {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(netip.AddrFrom4(a), n), true
+}

@@ -39,7 +39,6 @@ func (c *client) Read(ctx context.Context, name string, sink Sink) error {
 }
 
 func (c *client) Configure(ctx context.Context, name string, change *device.Change) error {
-	name = name[:min(len(name), nameLen)] // as the original does, without a word
 	if path := c.user.find(name); path != "" {
 		return c.user.configure(ctx, path, change)
 	}

@@ -146,6 +146,9 @@ func dump(c *netlink.Conn, family uint16, name string, t *teller) (whole bool, e
 
 // Configure implements [Client].
 func (k kernel) Configure(_ context.Context, name string, change *device.Change) error {
+	if len(name) > nameLen {
+		return syscall.ENAMETOOLONG
+	}
 	c, family, err := k.dial()
 	if err != nil {
 		return err

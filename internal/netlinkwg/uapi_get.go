@@ -238,7 +238,7 @@ func parseDigits(value []byte) (n uint64, overflow, ok bool) {
 
 // parsePrefix reads ADDRESS/BITS; host bits stay.
 func parsePrefix(value []byte) (netip.Prefix, error) {
-	if p, ok := parsePrefix4(value); ok {
+	if p, ok := device.ParsePrefix4(value); ok {
 		return p, nil
 	}
 	address, bits, ok := strings.Cut(string(value), "/")
@@ -254,46 +254,6 @@ func parsePrefix(value []byte) (netip.Prefix, error) {
 		return netip.Prefix{}, err
 	}
 	return netip.PrefixFrom(addr, int(n)), nil
-}
-
-// parsePrefix4 is the short cut for the most frequent form, four decimal
-// numbers without leading zeros and a length. It is false for all else.
-func parsePrefix4(s []byte) (netip.Prefix, bool) {
-	var a [4]byte
-	i := 0
-	for field := range 4 {
-		n, start := 0, i
-		for i < len(s) && '0' <= s[i] && s[i] <= '9' {
-			n = n*10 + int(s[i]-'0')
-			i++
-			if n > 255 {
-				return netip.Prefix{}, false
-			}
-		}
-		if i == start || s[start] == '0' && i > start+1 || i == len(s) {
-			return netip.Prefix{}, false
-		}
-		a[field] = byte(n)
-		want := byte('.')
-		if field == 3 {
-			want = '/'
-		}
-		if s[i] != want {
-			return netip.Prefix{}, false
-		}
-		i++
-	}
-	n, start := 0, i
-	for ; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' || i > start+1 {
-			return netip.Prefix{}, false
-		}
-		n = n*10 + int(s[i]-'0')
-	}
-	if i == start || n > 32 {
-		return netip.Prefix{}, false
-	}
-	return netip.PrefixFrom(netip.AddrFrom4(a), n), true
 }
 
 // parseEndpoint reads HOST:PORT. Daemons tell numbers, but names are resolved,

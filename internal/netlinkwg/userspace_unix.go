@@ -24,7 +24,6 @@ func (c userspaceClient) Read(ctx context.Context, name string, sink Sink) error
 }
 
 func (c userspaceClient) Configure(ctx context.Context, name string, change *device.Change) error {
-	name = name[:min(len(name), nameLen)]
 	path := c.find(name)
 	if path == "" {
 		return syscall.ENODEV

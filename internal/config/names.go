@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package config
+
+import (
+	"bytes"
+	"strings"
+
+	"wgtools/internal/keys"
+)
+
+// commentNames finds the name that comments give to a section. People and
+// generators write it in several ways, here from the surest to the least sure:
+//
+//	# Name = laptop            in the section, or right above it; also
+//	                           friendly_name, and ":" instead of "="
+//	# BEGIN_PEER laptop        right above it; also "### Client laptop"
+//	[Peer] # laptop            on the header's line
+//	# laptop                   right above the header, or right below it
+type commentNames struct {
+	name, above         string
+	rank, aboveRank     int
+	separate            bool // a blank line was before: comments belong to what follows
+	started, underTitle bool
+}
+
+const (
+	plainName = iota + 1
+	titleName
+	markedName
+	explicitName
+)
+
+// comment takes a comment, from its "#" on; alone if nothing else is on its line.
+func (n *commentNames) comment(text []byte, alone bool) {
+	name, rank := nameIn(text)
+	switch {
+	case rank == 0:
+		n.separate = n.separate || alone && bytes.Contains(text, []byte("END_PEER"))
+	case !alone:
+		if n.underTitle = false; rank == explicitName || bytes.HasPrefix(text, []byte("#")) {
+			n.offer(name, max(rank, titleName))
+		}
+	case n.separate || !n.started:
+		if rank >= n.aboveRank {
+			n.above, n.aboveRank = name, rank
+		}
+	case rank == explicitName || n.underTitle:
+		n.offer(name, rank)
+	}
+}
+
+func (n *commentNames) offer(name string, rank int) {
+	if rank > n.rank {
+		n.name, n.rank = name, rank
+	}
+}
+
+func (n *commentNames) blank() {
+	n.separate, n.underTitle = true, false
+	n.above, n.aboveRank = "", 0
+}
+
+// key notes a line with a setting: what stood above it in a block of its own
+// was about this section after all.
+func (n *commentNames) key() {
+	if n.aboveRank == explicitName {
+		n.offer(n.above, n.aboveRank)
+	}
+	n.above, n.aboveRank, n.separate, n.underTitle = "", 0, false, false
+}
+
+// end returns the name of the section that ends.
+func (n *commentNames) end() string { return n.name }
+
+// header starts a section.
+func (n *commentNames) header(section) {
+	*n = commentNames{name: n.above, rank: n.aboveRank, started: true, underTitle: true}
+}
+
+// nameIn returns the name that a comment gives, and how sure it is; 0 for none.
+func nameIn(comment []byte) (string, int) {
+	text := strings.TrimSpace(strings.TrimLeft(string(comment), "#"))
+	if text == "" || !strings.ContainsFunc(text, func(r rune) bool { return r > 127 || 'a' <= r|32 && r|32 <= 'z' || '0' <= r && r <= '9' }) {
+		return "", 0
+	}
+	word, rest := text, ""
+	if i := strings.IndexAny(text, "=: \t"); i >= 0 {
+		word, rest = text[:i], strings.TrimSpace(text[i:])
+	}
+	assigned, isAssigned := strings.CutPrefix(rest, "=")
+	if !isAssigned {
+		assigned, isAssigned = strings.CutPrefix(rest, ":")
+	}
+	assigned = strings.TrimSpace(assigned)
+	switch strings.ToLower(word) {
+	case "name", "friendly_name", "friendlyname":
+		if isAssigned && assigned != "" {
+			return assigned, explicitName
+		}
+	case "begin_peer":
+		return rest, markedName
+	case "end_peer":
+		return "", 0
+	case "client", "peer":
+		if isAssigned && assigned != "" {
+			return assigned, markedName
+		}
+		if rest != "" && !isAssigned {
+			return rest, markedName
+		}
+	}
+	if isAssigned && exactly(word) != nil {
+		return "", 0 // a setting that is switched off
+	}
+	return text, plainName
+}
+
+// PeerNames returns the names that comments of a file give to its peers. It
+// takes any text and skips what it doesn't understand.
+func PeerNames(src []byte) map[keys.Key]string {
+	names := map[keys.Key]string{}
+	d := decoder{options: Options{PeerInfo: true}, config: &Config{}}
+	var current keys.Key
+	end := func() {
+		if name := d.names.end(); name != "" && !current.IsZero() {
+			names[current] = name
+		}
+		current = keys.Key{}
+	}
+	for line := range bytes.Lines(src) {
+		before, comment := line, []byte(nil)
+		if i := bytes.IndexByte(line, '#'); i >= 0 {
+			before, comment = line[:i], line[i:]
+		}
+		before = trim(before)
+		name, value, assigns := bytes.Cut(before, []byte("="))
+		switch {
+		case len(before) == 0 && comment == nil:
+			d.names.blank()
+		case len(before) == 0:
+		case assigns:
+			d.names.key()
+			if foldEqual(d.squeezed(name), "PublicKey") {
+				if k, err := keys.Parse(squeeze(nil, value)); err == nil {
+					current = k
+				}
+			}
+		case before[0] == '[':
+			end()
+			d.names.header(peerSection)
+		}
+		if comment != nil {
+			d.names.comment(comment, len(before) == 0)
+		}
+	}
+	end()
+	return names
+}

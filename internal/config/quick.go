@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package config
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// QuickOptions are wg-quick's own keys (wg-quick(8)), unexpanded and as they
+// are written. The last of a key that may stand once counts; an absent one is
+// the zero Value.
+type QuickOptions struct {
+	Addresses []Value
+	DNS       []Value // name servers
+	Search    []Value // search domains
+	MTU       Value
+	Table     Value
+	PreUp     []Value
+	PostUp    []Value
+	PreDown   []Value
+	PostDown  []Value
+
+	SaveConfig Value // "true" or "false" in any case, or absent
+}
+
+// Saves reports whether the file is to be written again when the tunnel goes down.
+func (q *QuickOptions) Saves() bool { return foldEqual([]byte(q.SaveConfig.Text), "true") }
+
+// quickLine decodes a line as wg-quick does, and passes on to wg what it
+// doesn't take out.
+func (d *decoder) quickLine(line []byte) {
+	if bytes.IndexByte(line, 0) >= 0 { // bash never sees these
+		line = bytes.ReplaceAll(line, []byte{0}, nil)
+		d.raw = line
+	}
+	q := splitQuick(line)
+	d.quick = q.section(d.quick)
+	k := q.key(d.quick)
+	if k == nil {
+		d.line(q.kept)
+		return
+	}
+	if d.options.PeerInfo {
+		d.names.key()
+	}
+	v := Value{Text: string(q.value), Pos: d.rawPos(q.value)}
+	if k.name == "SaveConfig" && !foldEqual(q.value, "true") && !foldEqual(q.value, "false") {
+		d.problem([]string{fmt.Sprintf("%s: `%s' is neither true nor false", d.options.Program, q.value)}, Problem{
+			Pos: v.Pos, Reason: "SaveConfig: neither true nor false",
+		})
+		return
+	}
+	k.quick(&d.config.Quick, v)
+}
+
+// rawPos returns the place of a part of the line.
+func (d *decoder) rawPos(part []byte) Pos {
+	return Pos{d.file, d.number, cap(d.raw) - cap(part) + 1}
+}
+
+// quickParts is a line in the parts that wg-quick sees.
+type quickParts struct {
+	kept  []byte // without blanks and tabs at its ends
+	name  []byte
+	value []byte // with the comment's text, if the key is a hook's
+}
+
+func splitQuick(line []byte) quickParts {
+	kept := bytes.Trim(line, " \t")
+	stripped := kept
+	if i := bytes.IndexByte(kept, '#'); i >= 0 {
+		stripped = kept[:i]
+	}
+	q := quickParts{kept: kept}
+	if i := bytes.IndexByte(stripped, '='); i >= 0 {
+		q.name, q.value = trim(stripped[:i]), trim(stripped[i+1:])
+	} else {
+		q.name, q.value = trim(stripped), trim(stripped)
+	}
+	if isHook(q.name) {
+		q.value = trim(kept)
+		if i := bytes.IndexByte(kept, '='); i >= 0 {
+			q.value = trim(kept[i+1:])
+		}
+	}
+	return q
+}
+
+// section reports whether the lines from here on belong to [Interface], which
+// they did before if inside is true.
+func (q *quickParts) section(inside bool) bool {
+	if len(q.name) > 0 && q.name[0] == '[' {
+		return foldEqual(q.name, "[Interface]")
+	}
+	return inside
+}
+
+// key returns the key of wg-quick's that the line sets, nil if it sets none.
+func (q *quickParts) key(inside bool) *key {
+	if !inside {
+		return nil
+	}
+	return lookup(q.name, interfaceSection, Quick)
+}
+
+// words splits a list at commas and white space.
+func words(v Value) (list []Value) {
+	separates := func(c byte) bool { return c == ',' || isSpace(c) }
+	text := v.Text
+	for i := 0; i < len(text); {
+		if separates(text[i]) {
+			i++
+			continue
+		}
+		start := i
+		for i < len(text) && !separates(text[i]) {
+			i++
+		}
+		pos := v.Pos
+		pos.Col += start
+		list = append(list, Value{text[start:i], pos})
+	}
+	return list
+}
+
+func addAddresses(q *QuickOptions, v Value) { q.Addresses = append(q.Addresses, words(v)...) }
+
+// addDNS tells name servers from search domains: digits and dots, or a colon.
+func addDNS(q *QuickOptions, v Value) {
+	for _, w := range words(v) {
+		server := true
+		for i := range len(w.Text) {
+			if c := w.Text[i]; c != '.' && (c < '0' || c > '9') {
+				server = false
+			}
+		}
+		if server || bytes.ContainsRune([]byte(w.Text), ':') {
+			q.DNS = append(q.DNS, w)
+		} else {
+			q.Search = append(q.Search, w)
+		}
+	}
+}
