@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+// Package plantest has a host that models and records, and changes nothing.
+package plantest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"slices"
+
+	"wgtools/internal/device"
+	"wgtools/internal/plan"
+)
+
+// A Recorder is a small model of a host: links, their addresses and routes. It
+// refuses what the kernel would refuse.
+type Recorder struct {
+	// Lines are the command lines of the changes that were asked for, those
+	// that failed included.
+	Lines []string
+	// Fail makes the change of that line fail.
+	Fail map[string]error
+	// Before is called before each change is made; it may be nil.
+	Before func(line string)
+	// Configured are the requests that were made to devices.
+	Configured []*device.Change
+
+	have map[string]string // what there is, and the link it goes with
+}
+
+// Host returns r as every part of a host.
+func (r *Recorder) Host() *plan.Host {
+	return &plan.Host{Links: r, Devices: r, Userspace: r, Routes: r, Shell: r}
+}
+
+// Left returns what there is on the host, sorted.
+func (r *Recorder) Left() (left []string) {
+	for what := range r.have {
+		left = append(left, what)
+	}
+	slices.Sort(left)
+	return left
+}
+
+// note records the lines of op and returns the error that it shall fail with.
+func (r *Recorder) note(ctx context.Context, op plan.Op) error {
+	var failure error
+	for line := range op.Lines() {
+		if r.Before != nil {
+			r.Before(line)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		r.Lines = append(r.Lines, line)
+		if failure == nil {
+			failure = r.Fail[line]
+		}
+	}
+	return failure
+}
+
+func (r *Recorder) add(what, dev string) error {
+	if _, ok := r.have[what]; ok {
+		return fs.ErrExist
+	}
+	if r.have == nil {
+		r.have = map[string]string{}
+	}
+	r.have[what] = dev
+	return nil
+}
+
+func (r *Recorder) del(what string) error {
+	if _, ok := r.have[what]; !ok {
+		return fs.ErrNotExist
+	}
+	delete(r.have, what)
+	return nil
+}
+
+// on fails if the link isn't there.
+func (r *Recorder) on(dev string) error {
+	if _, ok := r.have[link(dev)]; !ok {
+		return fs.ErrNotExist
+	}
+	return nil
+}
+
+func link(dev string) string { return "link " + dev }
+
+func addr(dev string, a netip.Prefix) string { return fmt.Sprintf("address %v dev %s", a, dev) }
+
+func route(r plan.RouteSet, dst netip.Prefix) string {
+	return fmt.Sprintf("route %v table %d", dst, r.Table)
+}
+
+// AddLink implements [plan.Links].
+func (r *Recorder) AddLink(ctx context.Context, dev string) error {
+	if err := r.note(ctx, plan.AddLink{Dev: dev}); err != nil {
+		return err
+	}
+	return r.add(link(dev), dev)
+}
+
+// DelLink implements [plan.Links]: what is on the link goes with it.
+func (r *Recorder) DelLink(ctx context.Context, dev string) error {
+	if err := r.note(ctx, plan.DelLink{Dev: dev}); err != nil {
+		return err
+	}
+	if err := r.on(dev); err != nil {
+		return err
+	}
+	for what, on := range r.have {
+		if on == dev {
+			delete(r.have, what)
+		}
+	}
+	return nil
+}
+
+// AddAddr implements [plan.Links].
+func (r *Recorder) AddAddr(ctx context.Context, dev string, a netip.Prefix) error {
+	if err := r.note(ctx, plan.AddAddr{Dev: dev, Addr: a}); err != nil {
+		return err
+	}
+	if err := r.on(dev); err != nil {
+		return err
+	}
+	return r.add(addr(dev, a), dev)
+}
+
+// DelAddr implements [plan.Links].
+func (r *Recorder) DelAddr(ctx context.Context, dev string, a netip.Prefix) error {
+	if err := r.note(ctx, plan.DelAddr{Dev: dev, Addr: a}); err != nil {
+		return err
+	}
+	return r.del(addr(dev, a))
+}
+
+// SetLink implements [plan.Links].
+func (r *Recorder) SetLink(ctx context.Context, dev string, mtu int, up bool) error {
+	if err := r.note(ctx, plan.SetLink{Dev: dev, MTU: mtu, Up: up}); err != nil {
+		return err
+	}
+	return r.on(dev)
+}
+
+// Configure implements [plan.Devices].
+func (r *Recorder) Configure(ctx context.Context, dev string, c *device.Change) error {
+	if err := r.note(ctx, plan.Configure{Dev: dev, Change: c}); err != nil {
+		return err
+	}
+	r.Configured = append(r.Configured, c)
+	return r.on(dev)
+}
+
+// Start implements [plan.Userspace].
+func (r *Recorder) Start(ctx context.Context, dev, program string) error {
+	if err := r.note(ctx, plan.StartDevice{Dev: dev, Program: program}); err != nil {
+		return err
+	}
+	return r.add(link(dev), dev)
+}
+
+// AddRoutes implements [plan.Routes].
+func (r *Recorder) AddRoutes(ctx context.Context, set plan.RouteSet) error {
+	err := r.on(set.Dev)
+	for i, dst := range set.Dst {
+		one := set
+		one.Dst = []netip.Prefix{dst}
+		if err == nil {
+			err = r.note(ctx, plan.AddRoutes{RouteSet: one})
+		}
+		if err == nil {
+			err = r.add(route(set, dst), set.Dev)
+		}
+		if err != nil {
+			for _, done := range set.Dst[:i] {
+				delete(r.have, route(set, done))
+			}
+			return &plan.RouteError{Dst: dst, Err: err}
+		}
+	}
+	return nil
+}
+
+// DelRoutes implements [plan.Routes].
+func (r *Recorder) DelRoutes(ctx context.Context, set plan.RouteSet) error {
+	var first error
+	for _, dst := range set.Dst {
+		one := set
+		one.Dst = []netip.Prefix{dst}
+		err := r.note(ctx, plan.DelRoutes{RouteSet: one})
+		if err == nil {
+			err = r.del(route(set, dst))
+		}
+		if err != nil && (first == nil || errors.Is(first, fs.ErrNotExist) && !errors.Is(err, fs.ErrNotExist)) {
+			first = &plan.RouteError{Dst: dst, Err: err}
+		}
+	}
+	return first
+}
+
+// Run implements [plan.Shell].
+func (r *Recorder) Run(ctx context.Context, script string) error {
+	return r.note(ctx, plan.Hook{Script: script})
+}
