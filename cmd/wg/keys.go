@@ -21,14 +21,18 @@ func runGenpsk(_ context.Context, a *app, args []string) error {
 	return a.generate(args, keys.NewPreshared)
 }
 
-func (a *app) generate(args []string, make func() keys.Key) error {
+func (a *app) generate(args []string, make func() (keys.Key, error)) error {
 	if len(args) != 0 {
 		return a.usage("")
 	}
 	if worldAccessible(a.Out) {
 		fmt.Fprint(a.Err, "Warning: writing to world accessible file.\nConsider setting the umask to 077 and trying again.\n")
 	}
-	a.printKey(make())
+	k, err := make()
+	if err != nil {
+		return &cli.Failure{Line: "getrandom: " + cli.Strerror(err), Cause: err}
+	}
+	a.printKey(k)
 	return nil
 }
 

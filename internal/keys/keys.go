@@ -8,7 +8,6 @@ package keys
 
 import (
 	"crypto/ecdh"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -103,14 +102,18 @@ func nibble(c byte) (byte, bool) {
 }
 
 // NewPrivate makes a private key: 32 random bytes, clamped (RFC 7748, section 5).
-func NewPrivate() Key { return NewPreshared().Clamp() }
+// The error is the operating system's, where it has no randomness.
+func NewPrivate() (Key, error) {
+	k, err := NewPreshared()
+	return k.Clamp(), err
+}
 
-// NewPreshared makes a preshared key: 32 random bytes. It can't fail: where
-// the operating system has no randomness, crypto/rand ends the program.
-func NewPreshared() Key {
+// NewPreshared makes a preshared key: 32 random bytes. The error is the
+// operating system's, where it has no randomness.
+func NewPreshared() (Key, error) {
 	var k Key
-	rand.Read(k[:])
-	return k
+	err := random(k[:])
+	return k, err
 }
 
 // Clamp returns k with the bits fixed that every X25519 private key has fixed

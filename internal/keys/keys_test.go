@@ -95,12 +95,14 @@ func TestPublic(t *testing.T) {
 
 func TestNewPrivateIsClamped(t *testing.T) {
 	for range 64 {
-		if k := keys.NewPrivate(); k != k.Clamp() || k.IsZero() {
-			t.Fatalf("NewPrivate made %s", k.Base64())
+		if k, err := keys.NewPrivate(); err != nil || k != k.Clamp() || k.IsZero() {
+			t.Fatalf("NewPrivate made %s, %v", k.Base64(), err)
 		}
 	}
-	if a, b := keys.NewPreshared(), keys.NewPreshared(); a == b {
-		t.Error("two preshared keys are the same")
+	a, err1 := keys.NewPreshared()
+	b, err2 := keys.NewPreshared()
+	if err := errors.Join(err1, err2); err != nil || a == b {
+		t.Errorf("two preshared keys are the same, or: %v", err)
 	}
 }
 

@@ -143,7 +143,11 @@ func (b *bench) device(s size) error {
 	if err := server.Start(); err != nil {
 		return err
 	}
-	defer func() { server.Process.Kill(); server.Wait() }()
+	defer func() {
+		server.Process.Kill()
+		server.Wait()
+		os.Remove("/var/run/wireguard/wg0.sock")
+	}()
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		return fmt.Errorf("fakewg said %q: %w", line, err)
 	}
