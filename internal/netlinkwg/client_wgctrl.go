@@ -23,14 +23,12 @@ import (
 	"wgtools/internal/keys"
 )
 
-// New returns the [Client] for this system, which is wgctrl: it knows the way
-// to the kernel's devices, and on Windows the named pipes. It reads a device
-// whole, and on OpenBSD it can't configure the kernel's.
-func New() Client { return control{} }
+// control is a [Client] by way of wgctrl.
+type control struct {
+	kernelOnly bool // leave the userspace devices out of the list
+}
 
-type control struct{}
-
-func (control) List(context.Context) ([]string, error) {
+func (k control) List(context.Context) ([]string, error) {
 	c, err := wgctrl.New()
 	if err != nil {
 		return nil, err
@@ -42,7 +40,9 @@ func (control) List(context.Context) ([]string, error) {
 	}
 	var names []string
 	for _, d := range devices {
-		names = append(names, d.Name)
+		if !k.kernelOnly || d.Type != wgtypes.Userspace {
+			names = append(names, d.Name)
+		}
 	}
 	return names, nil
 }

@@ -6,10 +6,7 @@ package netlinkwg
 import (
 	"bytes"
 	"encoding/binary"
-	"iter"
-	"net"
 	"net/netip"
-	"strconv"
 	"syscall"
 
 	"wgtools/internal/device"
@@ -60,53 +57,40 @@ const (
 )
 
 const (
-	genlHeader  = 4      // command, version, reserved
-	attrHeader  = 4      // length, type
-	attrNested  = 0x8000 // NLA_F_NESTED
-	attrTypes   = 0x3fff // NLA_TYPE_MASK
-	attrAligned = 4
+	nlHeader   = 16     // length, type, flags, sequence, sender
+	genlHeader = 4      // command, version, reserved
+	attrHeader = 4      // length, type
+	attrNested = 0x8000 // NLA_F_NESTED
+	attrTypes  = 0x3fff // NLA_TYPE_MASK
+	attrAlign  = 4
 )
 
-// An attribute is one netlink attribute.
-type attribute struct {
-	kind uint16
-	data []byte
+// attributes are netlink attributes that are still to be read.
+type attributes []byte
+
+// next takes the first attribute off. ok is false at the end, and at what is
+// no attribute: then something is left.
+func (b *attributes) next() (kind uint16, data []byte, ok bool) {
+	if len(*b) < attrHeader {
+		return 0, nil, false
+	}
+	n := int(binary.NativeEndian.Uint16(*b))
+	if n < attrHeader || n > len(*b) {
+		return 0, nil, false
+	}
+	kind = binary.NativeEndian.Uint16((*b)[2:]) & attrTypes
+	data = (*b)[attrHeader:n]
+	*b = (*b)[min(aligned(n), len(*b)):]
+	return kind, data, true
 }
 
-// text returns a string attribute without its final NUL.
-func (a attribute) text() string {
-	text, _, _ := bytes.Cut(a.data, []byte{0})
+// aligned rounds a length up to where the next attribute starts.
+func aligned(n int) int { return (n + attrAlign - 1) &^ (attrAlign - 1) }
+
+// decodeText returns a string attribute without its final NUL.
+func decodeText(b []byte) string {
+	text, _, _ := bytes.Cut(b, []byte{0})
 	return string(text)
-}
-
-// attributes walks through the attributes in b. What isn't one ends the walk
-// with an attribute of kind 0 and no data, which no reader here knows.
-func attributes(b []byte) iter.Seq[attribute] {
-	return func(yield func(attribute) bool) {
-		for len(b) >= attrHeader {
-			n := int(binary.NativeEndian.Uint16(b))
-			kind := binary.NativeEndian.Uint16(b[2:]) & attrTypes
-			if n < attrHeader || n > len(b) {
-				return
-			}
-			if !yield(attribute{kind, b[attrHeader:n]}) {
-				return
-			}
-			b = b[min((n+attrAligned-1)&^(attrAligned-1), len(b)):]
-		}
-	}
-}
-
-// well reports whether b is a sequence of attributes and nothing else.
-func well(b []byte) bool {
-	for len(b) >= attrHeader {
-		n := int(binary.NativeEndian.Uint16(b))
-		if n < attrHeader || n > len(b) {
-			return false
-		}
-		b = b[min((n+attrAligned-1)&^(attrAligned-1), len(b)):]
-	}
-	return len(b) == 0
 }
 
 // decode tells one message of a dump: generic netlink's header and what
@@ -115,141 +99,181 @@ func decode(message []byte, t *teller) error {
 	if len(message) < genlHeader {
 		return syscall.EPROTO
 	}
-	message = message[genlHeader:]
-	if !well(message) {
-		return syscall.EPROTO
-	}
+	rest := attributes(message[genlHeader:])
 	var d device.Device
-	var peers []byte
-	for a := range attributes(message) {
+	var peers attributes
+	for {
+		kind, data, more := rest.next()
+		if !more {
+			break
+		}
 		ok := true
-		switch a.kind {
+		switch kind {
 		case deviceName:
-			d.Name = a.text()
+			d.Name = decodeText(data)
 		case devicePrivateKey:
-			ok = decodeKey(a.data, &d.PrivateKey.Value)
 			d.PrivateKey.Set = true
+			ok = decodeKey(data, &d.PrivateKey.Value)
 		case devicePublicKey:
-			ok = decodeKey(a.data, &d.PublicKey.Value)
 			d.PublicKey.Set = true
+			ok = decodeKey(data, &d.PublicKey.Value)
 		case deviceListenPort:
-			d.ListenPort, ok = decodeUint16(a.data)
+			d.ListenPort, ok = decodeUint16(data)
 		case deviceFwmark:
-			d.Fwmark, ok = decodeUint32(a.data)
+			d.Fwmark, ok = decodeUint32(data)
 		case devicePeers:
-			peers = a.data
+			peers = data
 		}
 		if !ok {
 			return syscall.EPROTO
 		}
 	}
+	if len(rest) > 0 {
+		return syscall.EPROTO
+	}
 	if err := t.device(&d); err != nil {
 		return err
 	}
-	if !well(peers) {
-		return syscall.EPROTO
-	}
-	for a := range attributes(peers) {
-		if err := decodePeer(a.data, t); err != nil {
+	for {
+		_, data, more := peers.next()
+		if !more {
+			break
+		}
+		if err := decodePeer(data, t); err != nil {
 			return err
 		}
+	}
+	if len(peers) > 0 {
+		return syscall.EPROTO
 	}
 	return nil
 }
 
-func decodePeer(b []byte, t *teller) error {
-	var key keys.Key
-	known := false
-	for a := range attributes(b) {
-		if a.kind == peerPublicKey {
-			known = decodeKey(a.data, &key)
-		}
-	}
-	if !known || !well(b) {
+// decodePeer reads a peer, or a further part of one.
+func decodePeer(b attributes, t *teller) error {
+	key, ok := findKey(b)
+	if !ok {
 		return syscall.EPROTO
 	}
 	p, first, err := t.start(key)
 	if err != nil {
 		return err
 	}
-	for a := range attributes(b) {
+	for {
+		kind, data, more := b.next()
+		if !more {
+			break
+		}
 		ok := true
 		switch {
-		case a.kind == peerAllowedIPs:
-			ok = decodeAllowedIPs(a.data, p)
-		case first:
-			ok = decodePeerAttribute(a, p)
+		case kind == peerAllowedIPs:
+			ok = decodeAllowedIPs(data, p)
+		case first: // a further part has only more allowed IPs to tell
+			ok = decodeSetting(kind, data, p, &t.zones)
 		}
 		if !ok {
 			return syscall.EPROTO
 		}
 	}
+	if len(b) > 0 {
+		return syscall.EPROTO
+	}
 	return nil
 }
 
-// decodePeerAttribute reads what only the first part of a peer tells.
-func decodePeerAttribute(a attribute, p *device.Peer) (ok bool) {
-	switch a.kind {
+// findKey returns the public key of a peer, which mostly stands first.
+func findKey(b attributes) (key keys.Key, ok bool) {
+	for {
+		kind, data, more := b.next()
+		if !more {
+			return key, false
+		}
+		if kind == peerPublicKey {
+			return key, decodeKey(data, &key)
+		}
+	}
+}
+
+// decodeSetting reads a peer's attribute other than the allowed IPs.
+func decodeSetting(kind uint16, data []byte, p *device.Peer, z *zones) (ok bool) {
+	switch kind {
 	case peerPresharedKey:
-		return decodeKey(a.data, &p.PresharedKey)
+		return decodeKey(data, &p.PresharedKey)
 	case peerEndpoint:
-		p.Endpoint, ok = decodeEndpoint(a.data)
+		p.Endpoint, ok = decodeEndpoint(data, z)
 		return ok
 	case peerKeepalive:
-		p.PersistentKeepalive, ok = decodeUint16(a.data)
+		p.PersistentKeepalive, ok = decodeUint16(data)
 		return ok
-	case peerLastHandshake:
-		if len(a.data) != 16 {
+	case peerLastHandshake: // struct __kernel_timespec
+		if len(data) != 16 {
 			return false
 		}
-		p.LatestHandshake.Sec = int64(binary.NativeEndian.Uint64(a.data))
-		p.LatestHandshake.Nsec = int64(binary.NativeEndian.Uint64(a.data[8:]))
+		p.LatestHandshake.Sec = int64(binary.NativeEndian.Uint64(data))
+		p.LatestHandshake.Nsec = int64(binary.NativeEndian.Uint64(data[8:]))
 	case peerRxBytes:
-		p.ReceivedBytes, ok = decodeUint64(a.data)
+		p.ReceivedBytes, ok = decodeUint64(data)
 		return ok
 	case peerTxBytes:
-		p.SentBytes, ok = decodeUint64(a.data)
+		p.SentBytes, ok = decodeUint64(data)
 		return ok
 	}
 	return true
 }
 
-func decodeAllowedIPs(b []byte, p *device.Peer) bool {
-	if !well(b) {
-		return false
-	}
-	for entry := range attributes(b) {
-		var family uint16
-		var bits uint8
-		var address []byte
-		ok := well(entry.data)
-		for a := range attributes(entry.data) {
-			switch a.kind {
-			case ipFamily:
-				family, ok = decodeUint16(a.data)
-			case ipAddress:
-				address = a.data
-			case ipCIDR:
-				if ok = len(a.data) == 1; ok {
-					bits = a.data[0]
-				}
-			}
-			if !ok {
-				return false
-			}
+func decodeAllowedIPs(b attributes, p *device.Peer) bool {
+	for {
+		_, data, more := b.next()
+		if !more {
+			return len(b) == 0
 		}
-		addr, valid := netip.AddrFromSlice(address)
-		switch {
-		case !ok, !valid, int(bits) > addr.BitLen(), addr.Is4() != (family == familyINET), addr.Is6() != (family == familyINET6):
+		ip, ok := decodeAllowedIP(data)
+		if !ok {
 			return false
 		}
-		p.AllowedIPs = append(p.AllowedIPs, netip.PrefixFrom(addr, int(bits)))
+		p.AllowedIPs = append(p.AllowedIPs, ip)
 	}
-	return true
+}
+
+func decodeAllowedIP(b attributes) (ip netip.Prefix, ok bool) {
+	var family uint16
+	var bits uint8
+	var address []byte
+	for {
+		kind, data, more := b.next()
+		if !more {
+			break
+		}
+		ok := true
+		switch kind {
+		case ipFamily:
+			family, ok = decodeUint16(data)
+		case ipAddress:
+			address = data
+		case ipCIDR:
+			if ok = len(data) == 1; ok {
+				bits = data[0]
+			}
+		}
+		if !ok {
+			return ip, false
+		}
+	}
+	var addr netip.Addr
+	switch {
+	case len(b) > 0:
+		return ip, false
+	case family == familyINET && len(address) == 4:
+		addr = netip.AddrFrom4([4]byte(address))
+	case family == familyINET6 && len(address) == 16:
+		addr = netip.AddrFrom16([16]byte(address))
+	}
+	ip = netip.PrefixFrom(addr, int(bits))
+	return ip, ip.IsValid()
 }
 
 // decodeEndpoint reads a struct sockaddr_in or sockaddr_in6.
-func decodeEndpoint(b []byte) (netip.AddrPort, bool) {
+func decodeEndpoint(b []byte, z *zones) (netip.AddrPort, bool) {
 	if len(b) < 8 {
 		return netip.AddrPort{}, false
 	}
@@ -262,31 +286,9 @@ func decodeEndpoint(b []byte) (netip.AddrPort, bool) {
 			return netip.AddrPort{}, false
 		}
 		addr := netip.AddrFrom16([16]byte(b[8:24]))
-		if scope := binary.NativeEndian.Uint32(b[24:]); scope != 0 {
-			zone := strconv.FormatUint(uint64(scope), 10)
-			if addr.IsLinkLocalUnicast() || addr.IsLinkLocalMulticast() {
-				zone = zoneName(zone)
-			}
-			addr = addr.WithZone(zone)
-		}
-		return netip.AddrPortFrom(addr, port), true
+		return netip.AddrPortFrom(z.scoped(addr, binary.NativeEndian.Uint32(b[24:])), port), true
 	}
 	return netip.AddrPort{}, false
-}
-
-// zoneIndex returns the number of a zone, 0 if there is none or its link is gone.
-func zoneIndex(zone string) uint32 {
-	if zone == "" {
-		return 0
-	}
-	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
-		return uint32(n)
-	}
-	link, err := net.InterfaceByName(zone)
-	if err != nil {
-		return 0
-	}
-	return uint32(link.Index)
 }
 
 func decodeKey(b []byte, k *keys.Key) bool {

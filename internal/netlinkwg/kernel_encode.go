@@ -10,9 +10,6 @@ import (
 	"wgtools/internal/device"
 )
 
-// nlHeader is the size of netlink's own header, which counts towards the limit.
-const nlHeader = 16
-
 // appendGet appends the request for a dump of the device name.
 func appendGet(b []byte, name string) []byte {
 	e := encoder{data: append(b, cmdGetDevice, familyVersion, 0, 0)}
@@ -30,10 +27,13 @@ type encoder struct {
 	name  string
 
 	change *device.Change
+	zones  zones
 	sent   int  // messages made
 	peer   int  // the next peer of change
 	begun  bool // its start stands in an earlier message
 	ip     int  // its next allowed IP
+
+	removes bool // the message takes single allowed IPs from peers
 }
 
 // newEncoder returns an encoder of messages of at most limit bytes, netlink's
@@ -48,6 +48,7 @@ func (e *encoder) next() bool {
 	if e.sent > 0 && e.peer == len(e.change.Peers) {
 		return false
 	}
+	e.removes = false
 	e.data = append(e.data[:0], cmdSetDevice, familyVersion, 0, 0)
 	e.text(deviceName, e.name)
 	if e.sent == 0 {
@@ -151,6 +152,7 @@ func (e *encoder) allowedIP(ip device.AllowedIP) {
 	e.bytes(ipCIDR, []byte{byte(ip.Bits())})
 	if ip.Remove {
 		e.uint32(ipFlags, ipRemove)
+		e.removes = true
 	}
 	e.close(entry)
 }
@@ -171,7 +173,8 @@ func (e *encoder) endpoint(to netip.AddrPort) {
 	binary.BigEndian.PutUint16(b[2:], to.Port())
 	a := to.Addr().As16()
 	copy(b[8:], a[:])
-	binary.NativeEndian.PutUint32(b[24:], zoneIndex(to.Addr().Zone()))
+	scope, _ := e.zones.index(to.Addr()) // of a link that has gone: 0
+	binary.NativeEndian.PutUint32(b[24:], scope)
 	e.bytes(peerEndpoint, b[:])
 }
 
@@ -194,25 +197,43 @@ func (e *encoder) header(kind uint16, size int) {
 func (e *encoder) bytes(kind uint16, b []byte) {
 	e.header(kind, len(b))
 	e.data = append(e.data, b...)
-	for len(e.data)%attrAligned != 0 {
-		e.data = append(e.data, 0)
-	}
+	e.pad()
 }
 
 func (e *encoder) text(kind uint16, s string) {
 	e.header(kind, len(s)+1)
 	e.data = append(append(e.data, s...), 0)
-	for len(e.data)%attrAligned != 0 {
+	e.pad()
+}
+
+func (e *encoder) pad() {
+	for len(e.data)%attrAlign != 0 {
 		e.data = append(e.data, 0)
 	}
 }
 
 func (e *encoder) uint16(kind, v uint16) {
 	e.header(kind, 2)
-	e.data = append(binary.NativeEndian.AppendUint16(e.data, v), 0, 0)
+	e.data = binary.NativeEndian.AppendUint16(e.data, v)
+	e.pad()
 }
 
 func (e *encoder) uint32(kind uint16, v uint32) {
 	e.header(kind, 4)
 	e.data = binary.NativeEndian.AppendUint32(e.data, v)
+}
+
+// A RemoveError is the refusal of a request to take single allowed IPs from a
+// peer, which kernels do that know how.
+type RemoveError struct{ err error }
+
+// Error has the kernel's words.
+func (e *RemoveError) Error() string { return e.err.Error() }
+
+// Unwrap returns what the kernel answered, EINVAL.
+func (e *RemoveError) Unwrap() error { return e.err }
+
+// Advice says what to do about it.
+func (e *RemoveError) Advice() []string {
+	return []string{"hint: this kernel may not know how to take single allowed IPs from a peer; give the list of those that stay, without + and -"}
 }

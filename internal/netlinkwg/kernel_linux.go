@@ -16,151 +16,119 @@ import (
 	"wgtools/internal/device"
 )
 
+func newKernel() Client { return kernel{} }
+
 // kernel reaches the devices of the kernel over generic netlink
 // (linux/wireguard.h). Every operation has a socket of its own, opened in the
 // network namespace of the calling thread.
 type kernel struct{}
 
-// receiveBuffer holds any message of a dump: the kernel fills at most 32 KiB.
+// receiveBuffer holds any message of a dump, in bytes: the kernel fills at
+// most 32 KiB.
 const receiveBuffer = 64 << 10
 
-// dial opens a socket to the WireGuard family.
-func (kernel) dial() (*netlink.Conn, uint16, error) {
+// A family is a socket and the number under which the kernel knows WireGuard.
+type family struct {
+	*netlink.Conn
+	id netlink.HeaderType
+}
+
+func dialFamily() (*family, error) {
 	c, err := netlink.Dial(unix.NETLINK_GENERIC, &netlink.Config{MessageBufferSize: receiveBuffer})
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	family, err := genetlink.NewConn(c).GetFamily(familyName)
+	f, err := genetlink.NewConn(c).GetFamily(familyName)
 	if err != nil {
 		c.Close()
 		if errors.Is(err, os.ErrNotExist) {
 			err = syscall.EPROTONOSUPPORT // the kernel has no WireGuard
 		}
-		return nil, 0, err
-	}
-	return c, family.ID, nil
-}
-
-// List returns the names of the links whose kind is WireGuard. No device is read.
-func (kernel) List(context.Context) ([]string, error) {
-	c, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{MessageBufferSize: receiveBuffer})
-	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
-	const tries = 10 // of a dump that is interrupted by links that come and go
-	var names []string
-	for range tries {
-		request := netlink.Message{
-			Header: netlink.Header{Type: unix.RTM_GETLINK, Flags: netlink.Request | netlink.Acknowledge | netlink.Dump},
-			Data:   make([]byte, unix.SizeofIfInfomsg),
-		}
-		if _, err := c.Send(request); err != nil {
-			return nil, err
-		}
-		names = names[:0]
-		interrupted := false
-		for m, err := range c.ReceiveIter() {
-			if err != nil {
-				return nil, err
-			}
-			interrupted = interrupted || m.Header.Flags&netlink.DumpInterrupted != 0
-			if name, ok := wireguardLink(m.Data); ok {
-				names = append(names, name)
-			}
-		}
-		if !interrupted {
-			break
-		}
-	}
-	return names, nil
-}
-
-// wireguardLink returns the name of the link that an RTM_NEWLINK message is
-// about, if its kind is WireGuard.
-func wireguardLink(message []byte) (name string, ok bool) {
-	if len(message) < unix.SizeofIfInfomsg {
-		return "", false
-	}
-	for a := range attributes(message[unix.SizeofIfInfomsg:]) {
-		switch a.kind {
-		case unix.IFLA_IFNAME:
-			name = a.text()
-		case unix.IFLA_LINKINFO:
-			for info := range attributes(a.data) {
-				ok = ok || info.kind == unix.IFLA_INFO_KIND && info.text() == familyName
-			}
-		}
-	}
-	return name, ok
+	return &family{c, netlink.HeaderType(f.ID)}, nil
 }
 
 // Read implements [Client].
-func (k kernel) Read(_ context.Context, name string, sink Sink) error {
+func (kernel) Read(ctx context.Context, name string, sink Sink) error {
 	if len(name) > nameLen {
 		return syscall.ENAMETOOLONG
 	}
-	c, family, err := k.dial()
+	f, err := dialFamily()
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer f.Close()
 	t := teller{sink: sink}
 	for {
-		whole, err := dump(c, family, name, &t)
+		interrupted, err := dump(ctx, f.Conn, f.id, f.id, appendGet(nil, name), func(message []byte) error {
+			return decode(message, &t)
+		})
 		if err != nil {
 			return err
 		}
-		if whole {
+		if !interrupted {
 			return t.finish()
 		}
 		t.restart()
 	}
 }
 
-// dump asks for the device once and tells what it hears. It reports whether
-// the device stayed the same meanwhile. A dump is read to its end in any case,
-// else its rest would be taken for the answer to the next request.
-func dump(c *netlink.Conn, family uint16, name string, t *teller) (whole bool, err error) {
-	request := netlink.Message{
-		Header: netlink.Header{Type: netlink.HeaderType(family), Flags: netlink.Request | netlink.Acknowledge | netlink.Dump},
-		Data:   appendGet(nil, name),
-	}
-	if _, err := c.Send(request); err != nil {
+// dump makes a request of the type ask and calls each with the messages of
+// the type answer that come, one by one. It reports whether what is dumped
+// changed meanwhile; each doesn't see what comes after that.
+//
+// c is of no use any more after an error.
+func dump(ctx context.Context, c *netlink.Conn, ask, answer netlink.HeaderType, data []byte, each func([]byte) error) (interrupted bool, err error) {
+	request, err := c.Send(netlink.Message{
+		Header: netlink.Header{Type: ask, Flags: netlink.Request | netlink.Acknowledge | netlink.Dump},
+		Data:   data,
+	})
+	if err != nil {
 		return false, err
 	}
-	whole = true
-	for m, receiveErr := range c.ReceiveIter() {
-		if receiveErr != nil {
-			return false, receiveErr
+	for m, err := range c.ReceiveIter() {
+		if err != nil {
+			return false, err
 		}
-		if m.Header.Flags&netlink.DumpInterrupted != 0 {
-			whole = false
+		if m.Header.Type != answer || m.Header.Sequence != request.Header.Sequence {
+			continue
 		}
-		if whole && err == nil {
-			err = decode(m.Data, t)
+		// The rest is read even so, lest it be taken for the next answer.
+		if interrupted = interrupted || m.Header.Flags&netlink.DumpInterrupted != 0; interrupted {
+			continue
+		}
+		if err = context.Cause(ctx); err == nil {
+			err = each(m.Data)
+		}
+		if err != nil {
+			c.Close() // or the rest would be waited for
+			return false, err
 		}
 	}
-	return whole, err
+	return interrupted, nil
 }
 
 // Configure implements [Client].
-func (k kernel) Configure(_ context.Context, name string, change *device.Change) error {
-	if len(name) > nameLen {
-		return syscall.ENAMETOOLONG
-	}
-	c, family, err := k.dial()
+func (kernel) Configure(ctx context.Context, name string, change *device.Change) error {
+	f, err := dialFamily()
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer f.Close()
 	e := newEncoder(name, change, messageLimit())
 	for e.next() {
-		request := netlink.Message{
-			Header: netlink.Header{Type: netlink.HeaderType(family), Flags: netlink.Request | netlink.Acknowledge},
-			Data:   e.data,
+		if err := context.Cause(ctx); err != nil {
+			return err
 		}
-		if _, err := c.Execute(request); err != nil {
+		_, err := f.Execute(netlink.Message{
+			Header: netlink.Header{Type: f.id, Flags: netlink.Request | netlink.Acknowledge},
+			Data:   e.data,
+		})
+		if errors.Is(err, syscall.EINVAL) && e.removes {
+			return &RemoveError{err}
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -170,3 +138,33 @@ func (k kernel) Configure(_ context.Context, name string, change *device.Change)
 // messageLimit is the size that no message exceeds, in bytes, as the
 // original's buffer has it.
 func messageLimit() int { return min(os.Getpagesize(), 8192) }
+
+// List returns the names of the links whose kind is WireGuard. No device is
+// read. A list that links come to or go from while it is read is read again; in
+// the end it is taken as it is, as the original does at once.
+func (kernel) List(ctx context.Context) ([]string, error) {
+	c, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{MessageBufferSize: receiveBuffer})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	const tries = 10
+	var names []string
+	for range tries {
+		names = names[:0]
+		interrupted, err := dump(ctx, c, unix.RTM_GETLINK, unix.RTM_NEWLINK, appendLinks(nil), func(message []byte) error {
+			name, ok := wireguardLink(message)
+			if ok {
+				names = append(names, name)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if !interrupted {
+			break
+		}
+	}
+	return names, nil
+}

@@ -5,7 +5,6 @@ package netlinkwg
 
 import (
 	"errors"
-	"slices"
 
 	"wgtools/internal/device"
 	"wgtools/internal/keys"
@@ -19,20 +18,22 @@ var ErrBusy = errors.New("the device changes faster than it can be read")
 //
 // When a dump is interrupted and the sink can't forget, the next dump goes on
 // after the peers that were told. The kernel keeps peers in the order in which
-// they came, so that place is found by the last peers told; they can't all
-// have been removed meanwhile.
+// they came, so that place is after the last peer told that is still there.
 type teller struct {
 	sink       Sink
+	zones      zones
 	deviceTold bool
 	peer       device.Peer
 	pending    bool // peer holds one that may still grow
 
-	last   []keys.Key // the last peers told
-	resume []keys.Key // while peers are skipped: those that mark the place
-	found  bool       // one of them was seen
+	last  [remembered]keys.Key // the last peers told, a ring
+	told  int                  // how many peers were told; the next one goes to last[told%remembered]
+	marks map[keys.Key]bool    // while peers are skipped: those of last
+	found bool                 // one of them was seen
 }
 
-// remembered is how many of the last peers mark the place to go on after.
+// remembered is how many of the last peers mark the place to go on after. As
+// long as one of them is still there the place is found.
 const remembered = 64
 
 func (t *teller) device(d *device.Device) error {
@@ -63,31 +64,32 @@ func (t *teller) flush() error {
 		return nil
 	}
 	t.pending = false
-	if t.resume != nil {
-		switch {
-		case slices.Contains(t.resume, t.peer.PublicKey):
-			t.found = true
-			return nil
-		case !t.found:
+	if t.marks != nil {
+		mark := t.marks[t.peer.PublicKey]
+		t.found = t.found || mark
+		if mark || !t.found {
 			return nil
 		}
-		t.resume = nil
+		t.marks = nil // what is left is new
 	}
-	if len(t.last) == remembered {
-		t.last = append(t.last[:0], t.last[1:]...)
-	}
-	t.last = append(t.last, t.peer.PublicKey)
+	t.last[t.told%remembered] = t.peer.PublicKey
+	t.told++
 	return t.sink.Peer(&t.peer)
 }
 
 // restart prepares for the next dump after one that was interrupted.
 func (t *teller) restart() {
-	t.pending, t.found = false, false
+	t.pending, t.found, t.marks = false, false, nil
 	if t.sink.Restart() {
-		t.deviceTold, t.last, t.resume = false, nil, nil
+		t.deviceTold, t.told = false, 0
 		return
 	}
-	t.resume = slices.Clone(t.last)
+	if t.told > 0 {
+		t.marks = map[keys.Key]bool{}
+		for _, key := range t.last[:min(t.told, remembered)] {
+			t.marks[key] = true
+		}
+	}
 }
 
 // finish tells the last peer of a dump that was whole.
@@ -95,7 +97,7 @@ func (t *teller) finish() error {
 	if err := t.flush(); err != nil {
 		return err
 	}
-	if len(t.resume) > 0 && !t.found {
+	if t.marks != nil && !t.found {
 		return ErrBusy
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -19,49 +20,42 @@ import (
 	"wgtools/internal/device"
 )
 
-// nameLen is how long the name of a link can be, in bytes (IFNAMSIZ less the
-// final NUL).
-const nameLen = 15
-
-// A userspace client reaches the devices of programs such as wireguard-go
-// through their Unix sockets, DIR/NAME.sock, in the text protocol of
-// "Cross-platform Userspace Implementation" (wireguard.com/xplatform).
+// A userspace reaches the devices of programs such as wireguard-go through
+// their sockets, DIR/NAME.sock, in the text protocol that
+// wireguard.com/xplatform describes. Each operation has a connection of its own.
 type userspace struct {
-	dirs    []string      // looked at in this order
+	dirs    []string      // looked at in this order; they may be the same
 	silence time.Duration // how long a device may say nothing
+	perPeer time.Duration // and how much longer for each peer of a request
 }
 
 func newUserspace() *userspace {
-	u := &userspace{silence: 60 * time.Second}
-	for _, dir := range []string{"/var/run/wireguard", "/run/wireguard"} {
-		// Mostly /var/run is a link to /run: the same devices must not be listed twice.
-		real, err := filepath.EvalSymlinks(filepath.Dir(dir))
-		if err != nil || len(u.dirs) > 0 && real == filepath.Dir(u.dirs[0]) {
-			continue
-		}
-		u.dirs = append(u.dirs, filepath.Join(real, filepath.Base(dir)))
+	return &userspace{
+		dirs:    []string{"/var/run/wireguard", "/run/wireguard"},
+		silence: 60 * time.Second,
+		perPeer: 10 * time.Millisecond,
 	}
-	return u
 }
 
-// List returns the names of the devices that can be reached, in the order of
+// list returns the names of the devices that can be reached, in the order of
 // the directory. A directory that isn't there is empty.
-func (u *userspace) List(context.Context) (names []string, err error) {
+func (u *userspace) list() (names []string, err error) {
+	var seen []os.FileInfo
 	for _, dir := range u.dirs {
-		f, err := os.Open(dir)
+		more, st, err := listDir(dir)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		entries, err := f.Readdirnames(-1)
-		f.Close()
-		if err != nil {
-			return nil, err
+		// Mostly /var/run is a link to /run: nothing is listed twice.
+		if slices.ContainsFunc(seen, func(other os.FileInfo) bool { return os.SameFile(st, other) }) {
+			continue
 		}
-		for _, entry := range entries {
-			if name, ok := strings.CutSuffix(entry, ".sock"); ok && name != "" && usable(filepath.Join(dir, entry)) {
+		seen = append(seen, st)
+		for _, name := range more {
+			if usable(socketPath(dir, name)) {
 				names = append(names, name)
 			}
 		}
@@ -69,13 +63,34 @@ func (u *userspace) List(context.Context) (names []string, err error) {
 	return names, nil
 }
 
+// listDir returns the names that sockets in dir would give to devices.
+func listDir(dir string) (names []string, st os.FileInfo, err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	if st, err = f.Stat(); err != nil {
+		return nil, nil, err
+	}
+	entries, err := f.Readdirnames(-1)
+	for _, entry := range entries {
+		if name, ok := strings.CutSuffix(entry, ".sock"); ok && name != "" {
+			names = append(names, name)
+		}
+	}
+	return names, st, err
+}
+
+func socketPath(dir, name string) string { return filepath.Join(dir, name+".sock") }
+
 // find returns the path of the socket of the device name, "" if there is none.
 func (u *userspace) find(name string) string {
 	if strings.Contains(name, "/") {
 		return ""
 	}
 	for _, dir := range u.dirs {
-		if path := filepath.Join(dir, name+".sock"); usable(path) {
+		if path := socketPath(dir, name); usable(path) {
 			return path
 		}
 	}
@@ -91,16 +106,21 @@ func usable(path string) bool {
 	if err != nil || st.Mode().Type() != os.ModeSocket {
 		return false
 	}
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
-	if err == nil {
-		conn.Close()
-		return true
-	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	c, err := dial(path)
+	switch {
+	case err == nil:
+		c.Close()
+	case errors.Is(err, syscall.ECONNREFUSED):
 		os.Remove(path)
 		return false
+	case errors.Is(err, syscall.EINVAL): // the path doesn't fit into an address
+		return false
 	}
-	return !errors.Is(err, syscall.EINVAL) // the path doesn't fit into an address
+	return true
+}
+
+func dial(path string) (*net.UnixConn, error) {
+	return net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 }
 
 // A SilenceError says that a device has not answered in time.
@@ -108,7 +128,7 @@ type SilenceError struct{ After time.Duration }
 
 // Error tells how long was waited.
 func (e *SilenceError) Error() string {
-	return fmt.Sprintf("Connection timed out: no answer for %v", e.After.Round(time.Second))
+	return fmt.Sprintf("connection timed out: silent for %v", e.After)
 }
 
 // Timeout reports true, as [net.Error] has it.
@@ -117,20 +137,39 @@ func (e *SilenceError) Timeout() bool { return true }
 // Unwrap returns ETIMEDOUT.
 func (e *SilenceError) Unwrap() error { return syscall.ETIMEDOUT }
 
-// A conn is a connection to a device that must not fall silent.
+// A conn is a connection to a device, which must not fall silent: a read or a
+// write in which no byte moves for that long is a [SilenceError].
 type conn struct {
 	*net.UnixConn
+	ctx     context.Context
 	silence time.Duration
 }
 
-// dial connects to the socket at path until ctx is done.
-func (u *userspace) dial(ctx context.Context, path string) (*conn, func(), error) {
-	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+// lastGlance is how long an answer is waited for once a device has stopped to
+// take the request: it is there already, or won't come.
+const lastGlance = 100 * time.Millisecond
+
+// connect connects to the socket at path. Once ctx is done the connection is
+// closed, and the function that it returns closes it otherwise.
+func (u *userspace) connect(ctx context.Context, path string) (c *conn, hangUp func(), err error) {
+	inner, err := dial(path)
+	// A device that has many waiting already would make a connect wait; Go's
+	// doesn't, so it is tried again until then.
+	for begin := time.Now(); errors.Is(err, syscall.EAGAIN); inner, err = dial(path) {
+		if time.Since(begin) > u.silence {
+			return nil, nil, &SilenceError{u.silence}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
-	return &conn{c, u.silence}, func() { stop(); c.Close() }, nil
+	stop := context.AfterFunc(ctx, func() { inner.Close() })
+	return &conn{inner, ctx, u.silence}, func() { stop(); inner.Close() }, nil
 }
 
 func (c *conn) Read(b []byte) (int, error) {
@@ -139,43 +178,49 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, c.explain(err)
 }
 
-func (c *conn) Write(b []byte) (int, error) {
-	c.SetWriteDeadline(time.Now().Add(c.silence))
-	n, err := c.UnixConn.Write(b)
-	return n, c.explain(err)
+func (c *conn) Write(b []byte) (n int, err error) {
+	for n < len(b) {
+		c.SetWriteDeadline(time.Now().Add(c.silence))
+		m, err := c.UnixConn.Write(b[n:])
+		n += m
+		if err != nil && (m == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+			err = c.explain(err)
+			c.silence = min(c.silence, lastGlance)
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 func (c *conn) explain(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case err == nil:
+		return nil
+	case c.ctx.Err() != nil:
+		return context.Cause(c.ctx)
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &SilenceError{c.silence}
 	}
 	return err
 }
 
-// Read implements [Client]. The device is told under the requested name, cut
-// to the length of a link's name.
-func (u *userspace) Read(ctx context.Context, name string, sink Sink) error {
-	return u.read(ctx, u.find(name), name, sink)
-}
-
+// read tells sink the device at path, under the requested name cut to what a
+// link's name can be.
 func (u *userspace) read(ctx context.Context, path, name string, sink Sink) error {
-	c, done, err := u.dial(ctx, path)
+	c, hangUp, err := u.connect(ctx, path)
 	if err != nil {
 		return err
 	}
-	defer done()
-	if _, err := c.Write([]byte("get=1\n\n")); err != nil {
-		return err
-	}
-	return readReply(c, name[:min(len(name), nameLen)], sink)
+	defer hangUp()
+	return readDevice(ctx, c, cutName(name), sink)
 }
 
 func (u *userspace) configure(ctx context.Context, path string, change *device.Change) error {
-	c, done, err := u.dial(ctx, path)
+	c, hangUp, err := u.connect(ctx, path)
 	if err != nil {
 		return err
 	}
-	defer done()
-	c.silence += time.Duration(len(change.Peers)) * 10 * time.Millisecond
-	return writeRequest(c, change)
+	defer hangUp()
+	c.silence += time.Duration(len(change.Peers)) * u.perPeer
+	return configureDevice(c, change)
 }

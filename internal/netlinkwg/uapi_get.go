@@ -6,6 +6,7 @@ package netlinkwg
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -18,23 +19,38 @@ import (
 	"wgtools/internal/keys"
 )
 
-// readBuffer is the size of the reads; a longer line makes the buffer grow, up
-// to longestLine.
+// readBuffer is the size of the reads, in bytes; a longer line makes the buffer
+// grow, up to longestLine.
 const (
 	readBuffer  = 128 << 10
-	longestLine = 1 << 20
+	longestLine = 16 << 20
 )
 
-// A lineReader reads lines without copying them.
+// A lineReader reads the lines of a reply, KEY=VALUE, without copying them.
 type lineReader struct {
 	r          io.Reader
 	buf        []byte
 	start, end int // what is read and not yet returned
 }
 
-// next returns the next line without its newline, valid until the next call.
-// A line that doesn't end, because the device hung up or never stops, is EPROTO.
-func (l *lineReader) next() ([]byte, error) {
+// next returns the parts of the next line, valid until the next call. key is
+// nil for the empty line that ends a reply, and for nothing else. A line
+// without "=", with a NUL byte or without an end is EPROTO.
+func (l *lineReader) next() (key, value []byte, err error) {
+	line, err := l.line()
+	if err != nil || len(line) == 0 {
+		return nil, nil, err
+	}
+	key, value, ok := bytes.Cut(line, []byte("="))
+	if !ok || bytes.IndexByte(line, 0) >= 0 {
+		return nil, nil, syscall.EPROTO
+	}
+	return key, value, nil
+}
+
+// line returns the next line without its newline. One that doesn't end,
+// because the device hung up or never stops, is EPROTO.
+func (l *lineReader) line() ([]byte, error) {
 	searched := 0
 	for {
 		if i := bytes.IndexByte(l.buf[l.start+searched:l.end], '\n'); i >= 0 {
@@ -64,33 +80,41 @@ func (l *lineReader) next() ([]byte, error) {
 	}
 }
 
+// readDevice makes a get request and tells sink what it hears.
+func readDevice(ctx context.Context, rw io.ReadWriter, name string, sink Sink) error {
+	_, writeErr := io.WriteString(rw, "get=1\n\n")
+	err := readReply(ctx, rw, name, sink)
+	if writeErr != nil && err == syscall.EPROTO {
+		return writeErr // the device hung up at once
+	}
+	return err
+}
+
 // A reply is a device being read from the answer to a get request.
 type reply struct {
-	sink    Sink
-	device  device.Device
-	peer    device.Peer
-	told    bool // the device is told
-	inPeer  bool
-	errno   int64
-	answers bool // an errno line was there
+	ctx      context.Context // for names that must be resolved
+	sink     Sink
+	device   device.Device
+	peer     device.Peer
+	told     bool // the device is told
+	inPeer   bool
+	errno    syscall.Errno
+	answered bool // an errno line was there
+	zones    zones
 }
 
 // readReply reads the answer to a get request up to its empty line and tells
 // sink what it says. What isn't understood is EPROTO; unknown keys are skipped.
-func readReply(r io.Reader, name string, sink Sink) error {
+func readReply(ctx context.Context, r io.Reader, name string, sink Sink) error {
 	lines := lineReader{r: r, buf: make([]byte, readBuffer)}
-	rep := reply{sink: sink, device: device.Device{Name: name}}
+	rep := reply{ctx: ctx, sink: sink, device: device.Device{Name: name}}
 	for {
-		line, err := lines.next()
+		key, value, err := lines.next()
 		if err != nil {
 			return err
 		}
-		if len(line) == 0 {
+		if key == nil {
 			return rep.finish()
-		}
-		key, value, ok := bytes.Cut(line, []byte("="))
-		if !ok {
-			return syscall.EPROTO
 		}
 		if err := rep.line(key, value); err != nil {
 			return err
@@ -110,7 +134,7 @@ func (r *reply) line(key, value []byte) (err error) {
 		return err
 	case "errno":
 		n, err := parseNumber(value, math.MaxInt32)
-		r.errno, r.answers = int64(n), true
+		r.errno, r.answered = syscall.Errno(n), true
 		return err
 	}
 	if r.inPeer {
@@ -144,7 +168,7 @@ func (r *reply) peerLine(key, value []byte) (err error) {
 	case "preshared_key":
 		p.PresharedKey, err = parseHex(value)
 	case "endpoint":
-		p.Endpoint, err = parseEndpoint(string(value))
+		p.Endpoint, err = r.endpoint(string(value))
 	case "persistent_keepalive_interval":
 		n, err = parseNumber(value, math.MaxUint16)
 		p.PersistentKeepalive = uint16(n)
@@ -182,11 +206,11 @@ func (r *reply) tell() error {
 }
 
 func (r *reply) finish() error {
-	if !r.answers {
+	if !r.answered {
 		return syscall.EPROTO
 	}
 	if r.errno != 0 {
-		return syscall.Errno(r.errno)
+		return r.errno
 	}
 	return r.tell()
 }
@@ -256,51 +280,73 @@ func parsePrefix(value []byte) (netip.Prefix, error) {
 	return netip.PrefixFrom(addr, int(n)), nil
 }
 
-// parseEndpoint reads HOST:PORT. Daemons tell numbers, but names are resolved,
-// as the original does; one that can't be is ENETUNREACH.
-func parseEndpoint(s string) (netip.AddrPort, error) {
-	if e, err := netip.ParseAddrPort(s); err == nil {
-		if zone := e.Addr().Zone(); zone != "" {
-			return netip.AddrPortFrom(e.Addr().WithZone(zoneName(zone)), e.Port()), nil
+// endpoint reads HOST:PORT. Devices tell numbers; names are resolved all the
+// same, as the original does, and one that can't be is ENETUNREACH.
+func (r *reply) endpoint(s string) (netip.AddrPort, error) {
+	e, err := netip.ParseAddrPort(s)
+	if err != nil {
+		host, port, err := splitEndpoint(s)
+		if err != nil {
+			return netip.AddrPort{}, err
 		}
+		return resolveEndpoint(r.ctx, host, port)
+	}
+	if e.Addr().Zone() == "" {
 		return e, nil
 	}
-	var host, port string
+	scope, ok := r.zones.index(e.Addr())
+	if !ok {
+		return netip.AddrPort{}, &UnresolvedError{s}
+	}
+	return netip.AddrPortFrom(r.zones.scoped(e.Addr(), scope), e.Port()), nil
+}
+
+// splitEndpoint takes an endpoint apart, at the bracket or at the last colon.
+func splitEndpoint(s string) (host, port string, err error) {
 	if rest, ok := strings.CutPrefix(s, "["); ok {
-		if host, port, ok = strings.Cut(rest, "]:"); !ok {
-			return netip.AddrPort{}, syscall.EPROTO
+		host, rest, _ = strings.Cut(rest, "]")
+		port, ok = strings.CutPrefix(rest, ":")
+		if !ok || port == "" {
+			return "", "", syscall.EPROTO
 		}
-	} else if i := strings.LastIndexByte(s, ':'); i >= 0 {
-		host, port = s[:i], s[i+1:]
+		return host, port, nil
 	}
-	if port == "" {
-		return netip.AddrPort{}, syscall.EPROTO
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 || i == len(s)-1 {
+		return "", "", syscall.EPROTO
 	}
-	number, err := strconv.ParseUint(port, 10, 64)
-	if err != nil || host == "" {
-		return netip.AddrPort{}, unreachable(s)
+	return s[:i], s[i+1:], nil
+}
+
+// resolveEndpoint looks up a host name and the number or name of a UDP port.
+// A number counts modulo 65536, as in C.
+func resolveEndpoint(ctx context.Context, host, port string) (netip.AddrPort, error) {
+	unresolved := &UnresolvedError{net.JoinHostPort(host, port)}
+	number, err := strconv.ParseUint(port, 10, 31)
+	if err != nil {
+		n, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
+		if err != nil {
+			return netip.AddrPort{}, unresolved
+		}
+		number = uint64(n)
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", host)
+	if host == "" {
+		return netip.AddrPort{}, unresolved
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil || len(addrs) == 0 {
-		return netip.AddrPort{}, unreachable(s)
+		return netip.AddrPort{}, unresolved
 	}
 	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(number)), nil
 }
 
-func unreachable(endpoint string) error {
-	return &net.OpError{Op: "resolve endpoint " + strconv.Quote(endpoint), Err: syscall.ENETUNREACH}
+// An UnresolvedError says that a device told an endpoint of no known address.
+type UnresolvedError struct{ Endpoint string }
+
+// Error tells which endpoint.
+func (e *UnresolvedError) Error() string {
+	return fmt.Sprintf("the device told the endpoint %q, which can't be resolved", e.Endpoint)
 }
 
-// zoneName returns the name of a numbered zone whose link is here; another
-// zone stays as it is.
-func zoneName(zone string) string {
-	index, err := strconv.Atoi(zone)
-	if err != nil {
-		return zone
-	}
-	link, err := net.InterfaceByIndex(index)
-	if err != nil {
-		return zone
-	}
-	return link.Name
-}
+// Unwrap returns ENETUNREACH, which the original means to report.
+func (e *UnresolvedError) Unwrap() error { return syscall.ENETUNREACH }

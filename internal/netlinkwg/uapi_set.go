@@ -14,13 +14,17 @@ import (
 	"wgtools/internal/device"
 )
 
-// writeBuffer is how much of a request is put together before it is written.
-const writeBuffer = 64 << 10
+// writeBuffer is how much of a request is put together before it is written,
+// in bytes; roomForOne, what the longest piece between two looks at it takes.
+const (
+	writeBuffer = 64 << 10
+	roomForOne  = 1 << 10
+)
 
-// writeRequest sends change as a set request and reads the answer. A device
-// that answers before it has read everything, and hangs up, is heard all the same.
-func writeRequest(rw io.ReadWriter, change *device.Change) error {
-	w := &requestWriter{w: rw, buf: make([]byte, 0, writeBuffer+4096)}
+// configureDevice sends change as a set request and reads the answer. What a
+// device answers before it has read everything, and hangs up, is heard as well.
+func configureDevice(rw io.ReadWriter, change *device.Change) error {
+	w := &requestWriter{w: rw, buf: make([]byte, 0, writeBuffer+roomForOne)}
 	w.device(change)
 	for i := range change.Peers {
 		if w.err != nil {
@@ -30,15 +34,18 @@ func writeRequest(rw io.ReadWriter, change *device.Change) error {
 	}
 	w.buf = append(w.buf, '\n')
 	w.flush()
-	err := readResult(rw)
-	if w.err != nil && (err == nil || err == syscall.EPROTO) {
+	errno, err := readAnswer(rw)
+	if w.err != nil && (err != nil || errno == 0) {
 		return w.err
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return answerError(errno)
 }
 
-// A requestWriter writes the lines of a set request, in the order that the
-// protocol's other speakers write them. It sticks at the first error.
+// A requestWriter writes the lines of a set request, in the order in which
+// the original writes them. It sticks at the first error.
 type requestWriter struct {
 	w   io.Writer
 	buf []byte
@@ -50,6 +57,13 @@ func (w *requestWriter) flush() {
 		_, w.err = w.w.Write(w.buf)
 	}
 	w.buf = w.buf[:0]
+}
+
+// spill writes what is put together once it is much.
+func (w *requestWriter) spill() {
+	if len(w.buf) >= writeBuffer {
+		w.flush()
+	}
 }
 
 func (w *requestWriter) device(c *device.Change) {
@@ -72,7 +86,7 @@ func (w *requestWriter) peer(p *device.PeerChange) {
 	w.buf = append(p.PublicKey.AppendHex(append(w.buf, "public_key="...)), '\n')
 	if p.Remove {
 		w.buf = append(w.buf, "remove=true\n"...)
-		w.room()
+		w.spill()
 		return
 	}
 	if p.PresharedKey.Set {
@@ -87,69 +101,70 @@ func (w *requestWriter) peer(p *device.PeerChange) {
 	if p.ReplaceAllowedIPs {
 		w.buf = append(w.buf, "replace_allowed_ips=true\n"...)
 	}
+	w.spill()
 	for _, ip := range p.AllowedIPs {
 		w.buf = append(w.buf, "allowed_ip="...)
 		if ip.Remove {
 			w.buf = append(w.buf, '-')
 		}
 		w.buf = append(device.AppendPrefix(w.buf, ip.Prefix), '\n')
-		w.room()
+		w.spill()
 	}
-	w.room()
 }
 
 func (w *requestWriter) number(key string, n uint64) {
 	w.buf = append(strconv.AppendUint(append(w.buf, key...), n, 10), '\n')
 }
 
-func (w *requestWriter) room() {
-	if len(w.buf) >= writeBuffer {
-		w.flush()
-	}
-}
-
-// An UnknownError is an errno that no system has: devices answer negative
-// numbers, and one that answers a positive one is told as the original does.
-type UnknownError int
-
-// Error has the C library's words.
-func (e UnknownError) Error() string { return fmt.Sprintf("Unknown error %d", int(e)) }
-
-// readResult reads the answer to a set request: the last errno line before the
-// empty line counts.
-func readResult(r io.Reader) error {
+// readAnswer reads the answer to a set request: the last errno line before
+// the empty line counts.
+func readAnswer(r io.Reader) (errno int64, err error) {
 	lines := lineReader{r: r, buf: make([]byte, 4096)}
-	var errno int64
 	answered := false
 	for {
-		line, err := lines.next()
+		key, value, err := lines.next()
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if len(line) == 0 {
+		if key == nil {
 			break
-		}
-		key, value, ok := bytes.Cut(line, []byte("="))
-		if !ok {
-			return syscall.EPROTO
 		}
 		if string(key) != "errno" {
 			continue
 		}
-		// C's strtoll would take blanks and a plus sign too; no device writes them.
-		errno, err = strconv.ParseInt(string(value), 10, 64)
-		if err != nil || errno > math.MaxInt32 || errno < math.MinInt32 {
-			return syscall.EPROTO
+		number, negative := bytes.CutPrefix(value, []byte("-"))
+		n, err := parseNumber(number, math.MaxInt32+1)
+		if err != nil || n > math.MaxInt32 && !negative {
+			return 0, syscall.EPROTO
 		}
-		answered = true
+		errno, answered = int64(n), true
+		if negative {
+			errno = -errno
+		}
 	}
-	switch {
-	case !answered:
-		return syscall.EPROTO
-	case errno > 0:
-		return UnknownError(-errno)
-	case errno < 0:
-		return syscall.Errno(-errno)
+	if !answered {
+		return 0, syscall.EPROTO
 	}
-	return nil
+	return errno, nil
 }
+
+// answerError returns what an errno line of an answer means. The protocol has
+// negative numbers there; what the original makes of others is kept.
+func answerError(errno int64) error {
+	switch {
+	case errno == 0:
+		return nil
+	case errno < 0 && errno >= -math.MaxInt32:
+		return syscall.Errno(-errno)
+	case errno < 0:
+		return UnknownError(errno)
+	}
+	return UnknownError(-errno)
+}
+
+// An UnknownError is what a device answered that is no errno. Its value is
+// what the C library would have been asked about.
+type UnknownError int
+
+// Error has the C library's words.
+func (e UnknownError) Error() string { return fmt.Sprintf("Unknown error %d", int(e)) }
