@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+// Package routing decides which routes send traffic through a WireGuard link,
+// and how large its packets may be. It only computes: what it needs to know of
+// the host is given to it, and package rtnl carries its answers out.
+package routing
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"wgtools/internal/plan"
+)
+
+// A Table says where the routes of a tunnel go. The zero Table is automatic:
+// the main table, and for default routes one of the tunnel's own.
+type Table struct {
+	off    bool
+	chosen bool
+	number uint32
+}
+
+// Off reports whether no routes are wanted at all.
+func (t Table) Off() bool { return t.off }
+
+// Auto reports whether the choice is left to us.
+func (t Table) Auto() bool { return !t.off && !t.chosen }
+
+// ParseTable reads the value of Table in a configuration file: "auto" or
+// nothing, "off", a number in C's notation or a name that lookup knows. Words
+// count in lower case only, as in wg-quick(8).
+func ParseTable(s string, lookup func(name string) (uint32, bool)) (Table, error) {
+	switch s {
+	case "", "auto":
+		return Table{}, nil
+	case "off":
+		return Table{off: true}, nil
+	}
+	if n, ok := lookup(s); ok {
+		return Table{chosen: true, number: n}, nil
+	}
+	n, err := strconv.ParseUint(s, 0, 32)
+	if err != nil || strings.Contains(s, "_") {
+		return Table{}, fmt.Errorf("%q is no routing table", s)
+	}
+	return Table{chosen: true, number: uint32(n)}, nil
+}
+
+// DefaultRoute returns the first default route that allowed asks for, if t
+// sends it where other traffic goes too: then rules and a mark are needed.
+func DefaultRoute(t Table, allowed []netip.Prefix) (netip.Prefix, bool) {
+	if !t.Auto() {
+		return netip.Prefix{}, false
+	}
+	i := slices.IndexFunc(allowed, func(p netip.Prefix) bool { return p.Bits() == 0 })
+	if i < 0 {
+		return netip.Prefix{}, false
+	}
+	return allowed[i], true
+}
+
+// Routes returns the routes over the link dev for the allowed IPs of all its
+// peers, in the order in which they are to be added: long prefixes first, of
+// equal length by descending text (wg-quick's order, which users may see).
+//
+// With an automatic table a route is left out if another one over the link,
+// in onLink, covers it: those that the link's addresses brought along.
+func Routes(t Table, dev string, allowed, onLink []netip.Prefix) plan.RouteSet {
+	set := plan.RouteSet{Dev: dev, Table: t.number}
+	if t.off {
+		return set
+	}
+	var there coverage
+	if t.Auto() {
+		for _, p := range onLink {
+			there.add(p)
+		}
+	}
+	set.Dst = inOrder(allowed)
+	set.Dst = slices.DeleteFunc(set.Dst, func(p netip.Prefix) bool { return there.covers(p) })
+	return set
+}
+
+// inOrder returns the networks of list, each once, in wg-quick's order.
+func inOrder(list []netip.Prefix) []netip.Prefix {
+	type item struct {
+		p    netip.Prefix
+		text string
+	}
+	items := make([]item, len(list))
+	for i, p := range list {
+		p = p.Masked()
+		items[i] = item{p, p.String()}
+	}
+	slices.SortFunc(items, func(a, b item) int {
+		return cmp.Or(cmp.Compare(b.p.Bits(), a.p.Bits()), cmp.Compare(b.text, a.text))
+	})
+	out := make([]netip.Prefix, 0, len(items))
+	for i, it := range items {
+		if i == 0 || it.p != items[i-1].p {
+			out = append(out, it.p)
+		}
+	}
+	return out
+}
+
+// A coverage is a set of networks that is asked whether one of them contains
+// another network.
+type coverage struct {
+	nets map[netip.Prefix]struct{}
+	bits [2][]int // the lengths that there are, per family
+}
+
+func family(p netip.Prefix) int {
+	if p.Addr().Is4() {
+		return 0
+	}
+	return 1
+}
+
+func (c *coverage) add(p netip.Prefix) {
+	if c.nets == nil {
+		c.nets = map[netip.Prefix]struct{}{}
+	}
+	c.nets[p.Masked()] = struct{}{}
+	if f := family(p); !slices.Contains(c.bits[f], p.Bits()) {
+		c.bits[f] = append(c.bits[f], p.Bits())
+	}
+}
+
+func (c *coverage) covers(p netip.Prefix) bool {
+	for _, bits := range c.bits[family(p)] {
+		if bits > p.Bits() {
+			continue
+		}
+		if _, ok := c.nets[netip.PrefixFrom(p.Addr(), bits).Masked()]; ok {
+			return true
+		}
+	}
+	return false
+}
