@@ -35,7 +35,7 @@ func tunnel() []plan.Step {
 	return []plan.Step{
 		{Do: plan.AddLink{Dev: "wg0"}, Undo: plan.DelLink{Dev: "wg0"}},
 		{Do: plan.Hook{Script: "true before"}},
-		{Do: plan.Configure{Dev: "wg0", Change: &device.Change{PrivateKey: device.Some(keys.NewPrivate())}}},
+		{Do: plan.Configure{Dev: "wg0", Change: &device.Change{PrivateKey: device.Some(keys.Key{8, 31: 64})}}},
 		{Do: plan.AddAddr{Dev: "wg0", Addr: address}, Undo: plan.DelAddr{Dev: "wg0", Addr: address}},
 		{Do: plan.SetLink{Dev: "wg0", MTU: 1420, Up: true}, Undo: plan.SetLink{Dev: "wg0", MTU: 1500}},
 		{Do: plan.AddRoutes{RouteSet: routes}, Undo: plan.DelRoutes{RouteSet: routes}},
@@ -200,7 +200,7 @@ func TestFailingRouteIsNamed(t *testing.T) {
 
 // The lines of every change that concerns a key are free of it.
 func TestLinesHaveNoKeys(t *testing.T) {
-	key := keys.NewPrivate()
+	key := keys.Key{8, 31: 64}
 	op := plan.Configure{Dev: "wg0", Change: &device.Change{
 		PrivateKey: device.Some(key),
 		Peers:      []device.PeerChange{{PublicKey: key.Public(), PresharedKey: device.Some(key)}},

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The wgtools authors
+
+# The two that matter: `make demo` and `make test`. `make help` lists all.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+export GOFLAGS := -trimpath -buildvcs=false
+GO := go
+LDFLAGS := -s -w
+TOOLS := $(GO) tool -modfile=tools/go.mod
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
+
+.PHONY: build
+build: bin/wg bin/wg-quick ## build bin/wg and bin/wg-quick: static, stripped, reproducible
+
+.PHONY: bin/wg bin/wg-quick bin/fakewg bin/bench bin/empty
+bin/wg bin/wg-quick:
+	CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o $@ ./cmd/$(@F)
+bin/fakewg bin/bench:
+	CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o $@ ./test/$(@F)
+bin/empty:
+	CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o $@ ./test/bench/empty
+
+.PHONY: demo
+demo: build ## a real tunnel between two namespaces, up, pinged through, down
+	@test/demo.sh bin
+
+.PHONY: test
+test: deps lint check cross demo test-kernel ## everything the tests can tell; installs what they need
+	@cat .cache/skipped .cache/summary
+
+# The packages that tests run beside ours or look with. Nothing is installed
+# that is there already.
+DEPS := bash iproute2 iputils-ping wireguard-tools wireguard-go nftables iptables procps util-linux
+KERNEL_DEPS := qemu-system-x86 busybox-static cpio kmod xz-utils zstd
+
+.PHONY: deps
+deps: ## install the Debian packages that the tests need (root)
+	@missing=$$(for p in $(DEPS) $(KERNEL_DEPS); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		command -v apt-get >/dev/null || { echo "not a Debian: install" $$missing; exit 1; }; \
+		apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+	@$(GO) mod download
+
+.PHONY: check
+check: ## unit, script and namespace tests, with the race detector, and a while of every fuzz target
+	@mkdir -p .cache
+	@$(GO) run ./test/summary -out .cache/summary -skipped .cache/skipped -- $(GO) test -race -count=1 -json ./...
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@bad=$$(gofmt -l cmd internal test); if [ -n "$$bad" ]; then echo "gofmt: $$bad"; exit 1; fi
+	$(GO) vet ./...
+	GOFLAGS=-buildvcs=false $(TOOLS) staticcheck ./...
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what is linked (needs the database on the net)
+	GOFLAGS=-buildvcs=false $(TOOLS) govulncheck ./...
+
+PLATFORMS := linux/amd64 linux/arm64 linux/arm linux/mips linux/riscv64 \
+	darwin/amd64 darwin/arm64 freebsd/amd64 openbsd/amd64 windows/amd64
+
+.PHONY: cross
+cross: bin/wg ## wg for every platform; its size on Linux
+	@for p in $(PLATFORMS); do \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -ldflags '$(LDFLAGS)' \
+			-o dist/wg-$${p%/*}-$${p#*/} ./cmd/wg; echo "built wg for $$p"; done
+	@size=$$(stat -c %s bin/wg); echo "bin/wg: $$size bytes, at most 4000000 wanted"; [ $$size -le 4000000 ]
+
+FUZZTIME := 30s
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME each
+	@for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' internal cmd); do \
+		for t in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]+)\(.*/\1/p' $$f); do \
+			echo "fuzz $$(dirname $$f) $$t"; \
+			$(GO) test ./$$(dirname $$f) -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) >.cache/fuzz.log 2>&1 || { cat .cache/fuzz.log; exit 1; }; \
+		done; done
+
+.PHONY: fuzz-diff
+fuzz-diff: ## 100,000 generated files: do we take them as Debian's wg setconf does?
+	$(GO) test ./cmd/wg -count=1 -run TestSetconfLikeOriginal -v -args -files 100000
+
+.PHONY: test-kernel
+test-kernel: bin/wg bin/wg-quick ## the suites that need a kernel with WireGuard, in an emulated machine
+	@test/kernel.sh
+
+.PHONY: bench
+bench: bin/wg bin/fakewg bin/bench bin/empty ## times beside the original's, as tables (root; package time)
+	@bin/bench -million
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist .cache
