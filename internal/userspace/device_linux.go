@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package userspace
+
+import (
+	"fmt"
+	"io"
+	"log/syslog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.zx2c4.com/wireguard/conn"
+	"golang.zx2c4.com/wireguard/device"
+	"golang.zx2c4.com/wireguard/ipc"
+	"golang.zx2c4.com/wireguard/tun"
+)
+
+// IsDevice reports whether args, a process's, are those of a device's process.
+func IsDevice(args []string) bool {
+	return len(args) == 2 && filepath.Base(args[0]) == ProcessName
+}
+
+// Main is the main function of a device's process. It returns the exit status
+// when the link or the socket is deleted, or with SIGTERM or SIGINT.
+func Main(args []string) int {
+	dev := args[1]
+	answer := os.NewFile(readyFD, "ready")
+	// What `ps' and `top' show; the program's own name would be "exe".
+	_ = os.WriteFile("/proc/self/comm", []byte(ProcessName[:15]), 0)
+	signal.Ignore(unix.SIGHUP, unix.SIGPIPE)
+	logs := &logger{dev: dev}
+	if err := serve(dev, logs, func() {
+		io.WriteString(answer, ready)
+		answer.Close()
+	}); err != nil {
+		fmt.Fprintln(answer, err)
+		return 1
+	}
+	return 0
+}
+
+// serve runs the device until its end. It calls up when the device answers.
+func serve(dev string, logs *logger, up func()) error {
+	if err := unix.SetNonblock(tunFD, true); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	link, err := tun.CreateTUNFromFile(os.NewFile(tunFD, tunPath), device.DefaultMTU)
+	if err != nil {
+		return fmt.Errorf("link %s: %w", dev, err)
+	}
+	d := device.NewDevice(link, conn.NewDefaultBind(), logs.device(os.Getenv("LOG_LEVEL")))
+	defer d.Close()
+	socket := os.NewFile(socketFD, "socket")
+	l, err := ipc.UAPIListen(dev, socket)
+	if err != nil {
+		return fmt.Errorf("socket %s: %w", socketPath(dev), err)
+	}
+	socket.Close() // the listener has its own
+	// First the socket, so that who sees it gone finds the way free.
+	defer l.Close()
+
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, unix.SIGTERM, os.Interrupt)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		accept(l, d)
+	}()
+	up()
+	select {
+	case <-ended:
+	case <-gone:
+	case <-d.Wait():
+	}
+	return nil
+}
+
+// accept answers connections until the socket is gone.
+func accept(l net.Listener, d *device.Device) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go d.IpcHandle(c)
+	}
+}
+
+// A logger writes to the system's log or, where there is none, to a file
+// under /run that is made with the first line. The log of a device is for
+// when something doesn't work: usually nothing is written.
+type logger struct {
+	dev  string
+	once sync.Once
+	out  io.Writer
+}
+
+// device returns a device's logger of a level: "verbose" or "debug",
+// "silent", else errors only, as other implementations have it.
+func (l *logger) device(level string) *device.Logger {
+	d := &device.Logger{Verbosef: device.DiscardLogf, Errorf: l.logf}
+	switch level {
+	case "verbose", "debug":
+		d.Verbosef = l.logf
+	case "silent":
+		d.Errorf = device.DiscardLogf
+	}
+	return d
+}
+
+func (l *logger) logf(format string, args ...any) {
+	l.once.Do(l.open)
+	fmt.Fprintf(l.out, format+"\n", args...)
+}
+
+func (l *logger) open() {
+	if w, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_WARNING, ProcessName+"/"+l.dev); err == nil {
+		l.out = w
+		return
+	}
+	l.out = io.Discard
+	if err := os.MkdirAll(logDir, 0o755); err != nil {
+		return
+	}
+	f, err := os.OpenFile(filepath.Join(logDir, l.dev+".log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err == nil {
+		l.out = stamped{f}
+	}
+}
+
+const logDir = "/run/wgtools"
+
+// stamped puts the time before each line.
+type stamped struct{ w io.Writer }
+
+func (s stamped) Write(b []byte) (int, error) {
+	_, err := fmt.Fprintf(s.w, "%s %s", time.Now().Format(time.RFC3339), b)
+	return len(b), err
+}
