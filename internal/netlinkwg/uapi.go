@@ -140,7 +140,7 @@ func (e *SilenceError) Unwrap() error { return syscall.ETIMEDOUT }
 // A conn is a connection to a device, which must not fall silent: a read or a
 // write in which no byte moves for that long is a [SilenceError].
 type conn struct {
-	*net.UnixConn
+	net.Conn
 	ctx     context.Context
 	silence time.Duration
 }
@@ -174,14 +174,14 @@ func (u *userspace) connect(ctx context.Context, path string) (c *conn, hangUp f
 
 func (c *conn) Read(b []byte) (int, error) {
 	c.SetReadDeadline(time.Now().Add(c.silence))
-	n, err := c.UnixConn.Read(b)
+	n, err := c.Conn.Read(b)
 	return n, c.explain(err)
 }
 
 func (c *conn) Write(b []byte) (n int, err error) {
 	for n < len(b) {
 		c.SetWriteDeadline(time.Now().Add(c.silence))
-		m, err := c.UnixConn.Write(b[n:])
+		m, err := c.Conn.Write(b[n:])
 		n += m
 		if err != nil && (m == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
 			err = c.explain(err)
