@@ -124,19 +124,26 @@ func (d *decoder) line(line []byte) {
 	if i := bytes.IndexByte(line, 0); i >= 0 {
 		line = line[:i]
 	}
+	code := line
 	if i := bytes.IndexByte(line, '#'); i >= 0 {
-		if d.options.PeerInfo {
-			d.names.comment(line[i:], len(trim(line[:i])) == 0)
-		}
-		line = line[:i]
+		code = line[:i]
 	}
-	line = trim(line)
-	if len(line) == 0 {
-		if d.options.PeerInfo && len(trim(d.raw)) == 0 {
+	body := trim(code)
+	if len(body) > 0 {
+		d.statement(body)
+	}
+	if d.options.PeerInfo {
+		switch {
+		case len(code) < len(line):
+			d.names.comment(line[len(code):], len(body) == 0)
+		case len(body) == 0:
 			d.names.blank()
 		}
-		return
 	}
+}
+
+// statement decodes a line that says something.
+func (d *decoder) statement(line []byte) {
 	name, value, assigns := bytes.Cut(line, []byte("="))
 	if !assigns {
 		d.headerLine(line)
@@ -146,7 +153,7 @@ func (d *decoder) line(line []byte) {
 		d.names.key()
 	}
 	d.value = trim(value)
-	name, value = d.squeezed(name), trim(value)
+	name, value = d.squeezed(name), d.value
 	k := lookup(name, d.section, WG)
 	if k == nil || len(value) == 0 {
 		d.unrecognized(line)

@@ -32,7 +32,10 @@ func (d *decoder) explain(line []byte) (reason, hint string, offset int) {
 	k := exactly(name)
 	switch {
 	case k == nil:
-		return d.explainName(name, assigns)
+		if nearest(name) == nil && looksSecret(line) {
+			name = "(hidden)"
+		}
+		return d.explainName(name)
 	case !assigns:
 		return fmt.Sprintf("`%s' has no value", k.name), fmt.Sprintf("say %s = %s", k.name, example(k)), 0
 	case k.dialect == Quick:
@@ -60,17 +63,13 @@ func (d *decoder) explainSection(s string) (reason, hint string, offset int) {
 	return "unknown section", "sections are [Interface] and [Peer]", 0
 }
 
-func (d *decoder) explainName(name string, assigns bool) (reason, hint string, offset int) {
+func (d *decoder) explainName(name string) (reason, hint string, offset int) {
 	for _, a := range amnezia {
 		if strings.EqualFold(name, a) {
 			return fmt.Sprintf("%s is a key of AmneziaWG", a), "such files are for awg and awg-quick", 0
 		}
 	}
-	shown := name
-	if !assigns && looksSecret([]byte(name)) {
-		shown = "(hidden)"
-	}
-	reason = fmt.Sprintf("unknown key `%s'", shown)
+	reason = fmt.Sprintf("unknown key `%s'", name)
 	k := nearest(name)
 	switch {
 	case strings.Contains(name, ":"):

@@ -38,9 +38,11 @@ func (n *commentNames) comment(text []byte, alone bool) {
 	switch {
 	case rank == 0:
 		n.separate = n.separate || alone && bytes.Contains(text, []byte("END_PEER"))
+	case !alone && n.underTitle: // on the header's own line
+		n.offer(name, max(rank, titleName))
 	case !alone:
-		if n.underTitle = false; rank == explicitName || bytes.HasPrefix(text, []byte("#")) {
-			n.offer(name, max(rank, titleName))
+		if rank == explicitName {
+			n.offer(name, rank)
 		}
 	case n.separate || !n.started:
 		if rank >= n.aboveRank {

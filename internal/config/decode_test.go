@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"wgtools/internal/config"
+	"wgtools/internal/device"
+)
+
+const (
+	key  = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+	key2 = "vXmvBliE20JOSB5DUD+s+53ZsWqQ7ENiQT61eidEoXM="
+)
+
+// literal is a resolver that knows numbers only, and counts.
+type literal struct{ asked []string }
+
+func (r *literal) Port(s string) (uint16, error) {
+	var n uint16
+	if _, err := fmt.Sscanf(s, "%d", &n); err != nil {
+		return 0, fmt.Errorf("Servname not supported for ai_socktype: `%s'", s)
+	}
+	return n, nil
+}
+
+func (r *literal) Endpoint(s string) (netip.AddrPort, error) {
+	r.asked = append(r.asked, s)
+	e, err := netip.ParseAddrPort(s)
+	if err != nil {
+		return e, fmt.Errorf("Name or service not known: `%s'", s)
+	}
+	return e, nil
+}
+
+// describe is a change in a line, for comparing.
+func describe(c *device.Change) string {
+	var b strings.Builder
+	if c.PrivateKey.Set {
+		b.WriteString("key=" + c.PrivateKey.Value.Base64()[:4] + " ")
+	}
+	if c.ListenPort.Set {
+		fmt.Fprintf(&b, "port=%d ", c.ListenPort.Value)
+	}
+	if c.Fwmark.Set {
+		fmt.Fprintf(&b, "mark=%d ", c.Fwmark.Value)
+	}
+	for _, p := range c.Peers {
+		b.WriteString("peer=" + p.PublicKey.Base64()[:4] + " ")
+		if p.PresharedKey.Set {
+			b.WriteString("psk=" + p.PresharedKey.Value.Base64()[:4] + " ")
+		}
+		if p.Endpoint.IsValid() {
+			fmt.Fprintf(&b, "endpoint=%v ", p.Endpoint)
+		}
+		if p.PersistentKeepalive.Set {
+			fmt.Fprintf(&b, "keepalive=%d ", p.PersistentKeepalive.Value)
+		}
+		if p.ReplaceAllowedIPs {
+			b.WriteString("replace ")
+		}
+		for _, ip := range p.AllowedIPs {
+			if ip.Remove {
+				b.WriteString("-")
+			}
+			fmt.Fprintf(&b, "%v ", ip.Prefix)
+		}
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func TestDecode(t *testing.T) {
+	const iface, peer = "[Interface]\n", "[Peer]\nPublicKey=" + key + "\n"
+	tests := map[string]struct{ in, want string }{
+		"empty":                       {"", ""},
+		"only comments":               {"# a\n\n   # b", ""},
+		"all of an interface":         {iface + "PrivateKey = " + key + "\nListenPort = 51820\nFwMark = 0xca6c\n", "key=AAEC port=51820 mark=51820"},
+		"all of a peer":               {peer + "PresharedKey=" + key2 + "\nAllowedIPs = 10.0.0.0/24, ::/0\nEndpoint = [::1]:1\nPersistentKeepalive = 25", "peer=AAEC psk=vXmv endpoint=[::1]:1 keepalive=25 replace 10.0.0.0/24 ::/0"},
+		"a bare peer":                 {peer, "peer=AAEC replace"},
+		"no final newline":            {iface + "ListenPort=5", "port=5"},
+		"CRLF":                        {"[Interface]\r\nListenPort = 5\r\n", "port=5"},
+		"vertical tab and form feed":  {iface + "\v\fListenPort\v=\f5\n", "port=5"},
+		"blanks in words":             {"[ Inter face ]\nListen Port = 5 1 8\nP r i v a t e K e y = " + key[:9] + " " + key[9:], "key=AAEC port=518"},
+		"blanks in lists":             {peer + "AllowedIPs = 10.0. 0.1 / 32 , 10.0.0.2/32", "peer=AAEC replace 10.0.0.1/32 10.0.0.2/32"},
+		"any case":                    {"[iNTERFACE]\nLISTENPORT=5\n[PEER]\npublickey=" + key, "port=5 peer=AAEC replace"},
+		"comments":                    {"[Interface] # x\nListenPort=5#x\n[Peer]# [y]\nPublicKey=" + key + " # = z", "port=5 peer=AAEC replace"},
+		"NUL ends a line":             {iface + "ListenPort=5\x00junk\nFwMark=7", "port=5 mark=7"},
+		"the last wins":               {iface + "ListenPort=1\nListenPort=2\nFwMark=1\n[Interface]\nFwMark=off", "port=2 mark=0"},
+		"interface after peers":       {peer + iface + "ListenPort=1", "port=1 peer=AAEC replace"},
+		"two peers, one key":          {peer + peer, "peer=AAEC replace peer=AAEC replace"},
+		"allowed IPs add up":          {peer + "AllowedIPs=10.0.0.1\nAllowedIPs=fd00::1", "peer=AAEC replace 10.0.0.1/32 fd00::1/128"},
+		"signs":                       {peer + "AllowedIPs=+10.0.0.1,-10.0.0.2", "peer=AAEC 10.0.0.1/32 -10.0.0.2/32"},
+		"the last list decides":       {peer + "AllowedIPs=+10.0.0.1\nAllowedIPs=10.0.0.2", "peer=AAEC replace 10.0.0.1/32 10.0.0.2/32"},
+		"the last list decides again": {peer + "AllowedIPs=10.0.0.1\nAllowedIPs=+10.0.0.2", "peer=AAEC 10.0.0.1/32 10.0.0.2/32"},
+		"leading zeros in lengths":    {peer + "AllowedIPs=10.0.0.0/08,fd00::/016", "peer=AAEC replace 10.0.0.0/8 fd00::/16"},
+		"host bits stay":              {peer + "AllowedIPs=10.0.0.1/8", "peer=AAEC replace 10.0.0.1/8"},
+		"marks":                       {iface + "FwMark=010\nFwMark=4294967295", "mark=4294967295"},
+		"keepalive off":               {peer + "PersistentKeepalive=OFF", "peer=AAEC keepalive=0 replace"},
+		"keepalive with zeros":        {peer + "PersistentKeepalive=025", "peer=AAEC keepalive=25 replace"},
+		"zero preshared key":          {peer + "PresharedKey=" + strings.Repeat("A", 43) + "=", "peer=AAEC psk=AAAA replace"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c, err := config.Decode("wg0.conf", []byte(tt.in), config.Options{Resolver: &literal{}})
+			if err != nil {
+				t.Fatalf("Decode: %v", err)
+			}
+			if got := describe(&c.Change); got != tt.want {
+				t.Errorf("Decode:\n got %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// The original's lines come first; then ours, with places.
+func TestDecodeErrors(t *testing.T) {
+	const parsing = "Configuration parsing error\n"
+	const iface, peer = "[Interface]\n", "[Peer]\nPublicKey=" + key + "\n"
+	tests := map[string]struct{ in, want string }{
+		"misspelt": {iface + "ListenPort=1\n[Peer]\n  AllowedIP = 10.0.0.2/32\nPublicKey=" + key, "Line unrecognized: `AllowedIP=10.0.0.2/32'\n" + parsing +
+			"wg0.conf:4:3: unknown key `AllowedIP'\nhint: did you mean AllowedIPs?"},
+		"other spelling": {iface + "Listen-Port=1", "Line unrecognized: `Listen-Port=1'\n" + parsing +
+			"wg0.conf:2:1: unknown key `Listen-Port'\nhint: did you mean ListenPort?"},
+		"far off": {iface + "Colour=blue", "Line unrecognized: `Colour=blue'\n" + parsing +
+			"wg0.conf:2:1: unknown key `Colour'\nhint: [Interface] takes PrivateKey, ListenPort, FwMark"},
+		"the other section": {iface + "PublicKey = " + key2, "Line unrecognized: `PublicKey=" + key2 + "'\n" + parsing +
+			"wg0.conf:2:1: PublicKey belongs to [Peer], this is [Interface]\nhint: move it below [Peer]"},
+		"before any section": {"ListenPort=1", "Line unrecognized: `ListenPort=1'\n" + parsing +
+			"wg0.conf:1:1: ListenPort stands before any section\nhint: put the line [Interface] above it"},
+		"a key of wg-quick": {iface + "Address = 10.0.0.1/24", "Line unrecognized: `Address=10.0.0.1/24'\n" + parsing +
+			"wg0.conf:2:1: Address is a key of wg-quick, not of wg\nhint: bring the file up with wg-quick, or take such keys out with `wg-quick strip'"},
+		"a key of AmneziaWG": {iface + "Jc = 4", "Line unrecognized: `Jc=4'\n" + parsing +
+			"wg0.conf:2:1: Jc is a key of AmneziaWG\nhint: such files are for awg and awg-quick"},
+		"no value": {peer + "AllowedIPs =", "Line unrecognized: `AllowedIPs='\n" + parsing +
+			"wg0.conf:3:1: AllowedIPs has no value\nhint: give it a list of IP/CIDR, or leave the line out"},
+		"no =": {iface + "ListenPort", "Line unrecognized: `ListenPort'\n" + parsing +
+			"wg0.conf:2:1: `ListenPort' has no value\nhint: say ListenPort = a port"},
+		"colon": {peer + "PersistentKeepalive: 25", "Line unrecognized: `PersistentKeepalive:25'\n" + parsing +
+			"wg0.conf:3:1: unknown key `PersistentKeepalive:25'\nhint: a key and its value are separated by ="},
+		"semicolon": {"; c", "Line unrecognized: `;c'\n" + parsing + "wg0.conf:1:1: not a comment\nhint: comments begin with #"},
+		"byte-order mark": {"\ufeff[Interface]", "Line unrecognized: `\ufeff[Interface]'\n" + parsing +
+			"wg0.conf:1:1: a byte-order mark stands before the text\nhint: save the file as UTF-8 without a byte-order mark"},
+		"text after a section": {"[Peer] bob", "Line unrecognized: `[Peer]bob'\n" + parsing +
+			"wg0.conf:1:1: text after a section's ]\nhint: put it into a comment: [Peer] # bob"},
+		"unknown section": {"[Peers]", "Line unrecognized: `[Peers]'\n" + parsing +
+			"wg0.conf:1:1: unknown section\nhint: did you mean [Peer]?"},
+		"a secret key is hidden": {iface + "PrivateKey = " + key[:43], "Key is not the correct length or format: `(hidden)'\n" + parsing +
+			"wg0.conf:2:14: PrivateKey: a key has 44 characters, this has 43\nhint: keys are 44 characters as `wg genkey' and `wg pubkey' print them"},
+		"a secret key in the wrong place": {peer + "PrivateKey = " + key, "Line unrecognized: `PrivateKey=(hidden)'\n" + parsing +
+			"wg0.conf:3:1: PrivateKey belongs to [Interface], this is [Peer]\nhint: move it below [Interface]"},
+		"a secret key under a misspelt name": {iface + "PrivatKey = " + key, "Line unrecognized: `PrivatKey=(hidden)'\n" + parsing +
+			"wg0.conf:2:1: unknown key `PrivatKey'\nhint: did you mean PrivateKey?"},
+		"a secret key alone": {iface + key, "Line unrecognized: `(hidden)'\n" + parsing +
+			"wg0.conf:2:1: unknown key `(hidden)'\nhint: [Interface] takes PrivateKey, ListenPort, FwMark"},
+		"a public key is shown": {"[Peer]\nPublicKey = short", "Key is not the correct length or format: `short'\n" + parsing +
+			"wg0.conf:2:13: PublicKey: a key has 44 characters, this has 5\nhint: keys are 44 characters as `wg genkey' and `wg pubkey' print them"},
+		"an address in the list": {peer + "AllowedIPs = 10.0.0.1, 10.0. 0.256 , ::1", "Unable to parse IP address: `10.0.0.256'\n" + parsing +
+			"wg0.conf:3:24: AllowedIPs: \"10.0.0.256\" is no IP address\nhint: the four numbers go from 0 to 255 and have no leading zeros"},
+		"a comma at the end": {peer + "AllowedIPs = 10.0.0.1,", "Unable to parse IP address: `'\n" + parsing +
+			"wg0.conf:3:23: AllowedIPs: an address is missing\nhint: allowed IPs are separated by single commas, with none at the end"},
+		"a length": {peer + "AllowedIPs = 10.0.0.0/33", "AllowedIP is not in the correct format: `10.0.0.0/33'\n" + parsing +
+			"wg0.conf:3:23: AllowedIPs: \"33\" is no length of a prefix\nhint: after the / comes a number from 0 to 32"},
+		"mark": {iface + "FwMark = 0X10", "Fwmark is neither 0/off nor 0-0xffffffff: `0X10'\n" + parsing +
+			"wg0.conf:2:10: FwMark: not a mark\nhint: a mark is off, a decimal number, or a hexadecimal one such as 0xca6c"},
+		"keepalive": {peer + "PersistentKeepalive = 65536", "Persistent keepalive interval is neither 0/off nor 1-65535: `65536'\n" + parsing +
+			"wg0.conf:3:23: PersistentKeepalive: not a number of seconds\nhint: say 25 to keep a connection open through NAT, or off"},
+		"what the resolver says": {peer + "Endpoint = nowhere:1", "Name or service not known: `nowhere:1'\n" + parsing +
+			"wg0.conf:3:12: Endpoint: expected HOST:PORT"},
+		"a peer without key": {iface + "[Peer]\nAllowedIPs=::/0\n" + peer, "A peer is missing a public key\nInvalid configuration\n" +
+			"wg0.conf:2:1: this peer has no PublicKey\nhint: every [Peer] needs the line PublicKey = KEY"},
+		"several": {iface + "ListenPort=1\nFoo=1\nFwMark=x\n" + peer + "AllowedIPs=x", "Line unrecognized: `Foo=1'\n" + parsing +
+			"wg0.conf:3:1: unknown key `Foo'\nhint: [Interface] takes PrivateKey, ListenPort, FwMark\n" +
+			"wg0.conf:4:8: FwMark: not a mark\nhint: a mark is off, a decimal number, or a hexadecimal one such as 0xca6c\n" +
+			"wg0.conf:7:12: AllowedIPs: \"x\" is no IP address\nhint: an allowed IP is an address such as 10.0.0.2 or fd00::2, with a length if it is a network: 10.0.0.0/24"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Decode("wg0.conf", []byte(tt.in), config.Options{Resolver: &literal{}})
+			var e *config.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("Decode: err = %v, want a config.Error", err)
+			}
+			if got := strings.Join(append(e.Original(), e.Advice()...), "\n"); got != tt.want {
+				t.Errorf("it says:\n%s\nwant:\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
+// After ten problems it is said how many more there are.
+func TestDecodeManyErrors(t *testing.T) {
+	_, err := config.Decode("f", []byte("[Interface]\n"+strings.Repeat("x\n", 25)), config.Options{})
+	var e *config.Error
+	if !errors.As(err, &e) {
+		t.Fatal(err)
+	}
+	lines := e.Advice()
+	if last := lines[len(lines)-1]; last != "and 15 more" {
+		t.Errorf("the last line is %q", last)
+	}
+}
+
+// Once a line is wrong no name is looked up, which may take minutes.
+func TestDecodeResolvesInOrder(t *testing.T) {
+	r := &literal{}
+	src := "[Peer]\nPublicKey=" + key + "\nEndpoint=192.0.2.1:1\nEndpoint=192.0.2.2:2\nFoo=1\nEndpoint=192.0.2.3:3\n"
+	if _, err := config.Decode("f", []byte(src), config.Options{Resolver: r}); err == nil {
+		t.Fatal("no error")
+	}
+	if got := strings.Join(r.asked, " "); got != "192.0.2.1:1 192.0.2.2:2" {
+		t.Errorf("resolved %s", got)
+	}
+}
+
+func TestDecodeWarnings(t *testing.T) {
+	src := "[Peer]\nPublicKey=" + key + "\nAllowedIPs = 10.0.0.0/8,  10.0.0.1/08, fd00::1/64, 10.0.0.1/32\nAllowedIPs=x\nAllowedIPs=10.0.0.2/8"
+	var got []string
+	_, err := config.Decode("wg0.conf", []byte(src), config.Options{Warn: func(w config.Warning) {
+		got = append(got, w.Text, fmt.Sprint(w.Pos), w.Hint)
+	}})
+	if err == nil {
+		t.Error("no error")
+	}
+	want := []string{
+		"Warning: AllowedIP has nonzero host part: 10.0.0.1/08", "wg0.conf:3:27", "it counts as 10.0.0.0/8",
+		"Warning: AllowedIP has nonzero host part: fd00::1/64", "wg0.conf:3:40", "it counts as fd00::/64",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("warned:\n%q\nwant:\n%q", got, want)
+	}
+}
+
+// A fault in the environment is told as it is, without a place in the file.
+func TestDecodeEnvironment(t *testing.T) {
+	_, err := config.Decode("f", []byte("[Peer]\nEndpoint=x\nFoo"), config.Options{Resolver: &broken{}})
+	if err != (environment{}) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+type broken struct{ literal }
+
+func (*broken) Endpoint(string) (netip.AddrPort, error) { return netip.AddrPort{}, environment{} }
+
+type environment struct{}
+
+func (environment) Error() string     { return "Unable to parse VARIABLE" }
+func (environment) Environment() bool { return true }
+
+func TestParseFwmark(t *testing.T) {
+	tests := map[string]uint32{"0": 0, "off": 0, "OFF": 0, "010": 10, "08": 8, "51820": 51820, "0xca6c": 51820, "0xCA6C": 51820, "4294967295": 4294967295, "0xffffffff": 4294967295}
+	for in, want := range tests {
+		if got, err := config.ParseFwmark(in); err != nil || got != want {
+			t.Errorf("ParseFwmark(%q) = %d, %v; want %d", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "0x", "0X10", "-1", "+1", " 1", "1 ", "4294967296", "0x100000000", "abc", "0xg", "1x", "99999999999999999999999"} {
+		if _, err := config.ParseFwmark(in); err == nil || err.Error() != "Fwmark is neither 0/off nor 0-0xffffffff: `"+in+"'" {
+			t.Errorf("ParseFwmark(%q): err = %v", in, err)
+		}
+	}
+}
+
+func TestParseKeepalive(t *testing.T) {
+	for in, want := range map[string]uint16{"0": 0, "off": 0, "Off": 0, "025": 25, "65535": 65535} {
+		if got, err := config.ParseKeepalive(in); err != nil || got != want {
+			t.Errorf("ParseKeepalive(%q) = %d, %v; want %d", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "65536", "0x19", "+25", "-1", " 25", "25 ", "25s", "x"} {
+		if _, err := config.ParseKeepalive(in); err == nil || err.Error() != "Persistent keepalive interval is neither 0/off nor 1-65535: `"+in+"'" {
+			t.Errorf("ParseKeepalive(%q): err = %v", in, err)
+		}
+	}
+}
+
+func TestAppendAllowedIPs(t *testing.T) {
+	tests := []struct{ in, want, err string }{
+		{"", "replace", ""},
+		{"1 0.0.0.1", "replace 10.0.0.1/32", ""},
+		{"10.0.0.1,::1", "replace 10.0.0.1/32 ::1/128", ""},
+		{"::1:0", "replace ::1:0/128", ""},
+		{"::ffff:1.2.3.4/120", "replace ::ffff:1.2.3.4/120", ""},
+		{"10.0.0.0/0", "replace 10.0.0.0/0", ""},
+		{"+10.0.0.1", "10.0.0.1/32", ""},
+		{"10.0.0.1,-10.0.0.2", "10.0.0.1/32 -10.0.0.2/32", ""},
+		{"10.0.0.1,", "", "Unable to parse IP address: `'"},
+		{",", "", "Unable to parse IP address: `'"},
+		{"+", "", "Unable to parse IP address: `'"},
+		{"++10.0.0.1", "", "Unable to parse IP address: `+10.0.0.1'"},
+		{"+-10.0.0.1", "", "Unable to parse IP address: `-10.0.0.1'"},
+		{"010.0.0.1", "", "Unable to parse IP address: `010.0.0.1'"},
+		{"10.0.0", "", "Unable to parse IP address: `10.0.0'"},
+		{"10.0.0.1.2", "", "Unable to parse IP address: `10.0.0.1.2'"},
+		{"fe80::1%lo/64", "", "Unable to parse IP address: `fe80::1%lo'"},
+		{"fe80::1%", "", "Unable to parse IP address: `fe80::1%'"},
+		{"[::1]", "", "Unable to parse IP address: `[::1]'"},
+		{"::00001", "", "Unable to parse IP address: `::00001'"},
+		{"10.0.0.0/", "", "AllowedIP is not in the correct format: `10.0.0.0/'"},
+		{"10.0.0.0/33", "", "AllowedIP is not in the correct format: `10.0.0.0/33'"},
+		{"10.0.0.0/+8", "", "AllowedIP is not in the correct format: `10.0.0.0/+8'"},
+		{"10.0.0.0/8/8", "", "AllowedIP is not in the correct format: `10.0.0.0/8/8'"},
+		{"-10.0.0.0/255.0.0.0", "", "AllowedIP is not in the correct format: `10.0.0.0/255.0.0.0'"},
+		{"::/129", "", "AllowedIP is not in the correct format: `::/129'"},
+	}
+	for _, tt := range tests {
+		ips, replace, err := config.AppendAllowedIPs(nil, tt.in, nil)
+		if tt.err != "" {
+			if err == nil || err.Error() != tt.err {
+				t.Errorf("AppendAllowedIPs(%q): err = %v, want %q", tt.in, err, tt.err)
+			}
+			continue
+		}
+		got := describe(&device.Change{Peers: []device.PeerChange{{ReplaceAllowedIPs: replace, AllowedIPs: ips}}})
+		if got = strings.TrimSpace(strings.TrimPrefix(got, "peer=AAAA")); err != nil || got != tt.want {
+			t.Errorf("AppendAllowedIPs(%q) = %s, %v; want %s", tt.in, got, err, tt.want)
+		}
+	}
+}
+
+func TestPeerNames(t *testing.T) {
+	tests := map[string]struct{ in, want string }{
+		"assigned":            {"[Peer]\n# Name = laptop\nPublicKey=" + key, "laptop"},
+		"friendly_name":       {"[Peer]\n# friendly_name=Anna's phone\nPublicKey=" + key, "Anna's phone"},
+		"with a colon":        {"[Peer]\nPublicKey=" + key + "\n# name: laptop", "laptop"},
+		"on the header":       {"[Peer] # laptop\nPublicKey=" + key, "laptop"},
+		"above":               {"[Interface]\n\n# laptop\n[Peer]\nPublicKey=" + key, "laptop"},
+		"client":              {"\n### Client laptop\n[Peer]\nPublicKey=" + key, "laptop"},
+		"client with a colon": {"\n# Client: laptop (7)\n[Peer]\nPublicKey=" + key, "laptop (7)"},
+		"markers":             {"# BEGIN_PEER laptop\n[Peer]\nPublicKey=" + key + "\n# END_PEER laptop\n# BEGIN_PEER other\n[Peer]\nPublicKey=" + key2, "laptop"},
+		"below":               {"[Peer]\n# laptop\nPublicKey=" + key, "laptop"},
+		"the surest":          {"# some peer\n[Peer] # laptop of Anna\n# Name = laptop\nPublicKey=" + key, "laptop"},
+		"a setting is none":   {"[Peer]\n# PersistentKeepalive = 25\nPublicKey=" + key, ""},
+		"a value's is none":   {"[Peer]\nPublicKey=" + key + "\nAllowedIPs=::/0 # everything", ""},
+		"not the one before":  {"[Peer]\nPublicKey=" + key2 + "\nAllowedIPs=::/0\n\n# laptop\n[Peer]\nPublicKey=" + key, "laptop"},
+		"a line of dashes":    {"# ------\n[Peer]\nPublicKey=" + key, ""},
+		"far above":           {"# about this file\n\n[Peer]\nPublicKey=" + key, ""},
+		"no file of ours":     {"\x00\xff[[[\n=\n#\n[Peer\nPublicKey=x", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			k, err := config.ParseKey(key, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := config.PeerNames([]byte(tt.in))[k]; got != tt.want {
+				t.Errorf("PeerNames: %q, want %q", got, tt.want)
+			}
+			c, err := config.Decode("f", []byte(tt.in), config.Options{PeerInfo: true})
+			if err != nil {
+				return
+			}
+			for i, p := range c.Peers {
+				if p.PublicKey == k && c.PeerInfo[i].Name != tt.want {
+					t.Errorf("Decode: %q, want %q", c.PeerInfo[i].Name, tt.want)
+				}
+			}
+		})
+	}
+}
