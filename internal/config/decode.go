@@ -239,8 +239,15 @@ func (d *decoder) problem(original []string, p Problem) {
 	if d.err == nil {
 		d.err = &Error{original: original}
 	}
+	if d.enough() {
+		d.err.More++
+		return
+	}
 	d.err.Problems = append(d.err.Problems, p)
 }
+
+// enough reports whether another problem would only be counted.
+func (d *decoder) enough() bool { return d.err != nil && len(d.err.Problems) == maxProblems }
 
 // parsing are the lines that the original prints for a mistake in a line.
 func parsing(line string) []string { return []string{line, "Configuration parsing error"} }
@@ -278,6 +285,10 @@ func trimLeft(b []byte) []byte {
 // unrecognized notes a line that is neither a section nor a known key with a
 // value. line is trimmed and without its comment.
 func (d *decoder) unrecognized(line []byte) {
+	if d.enough() {
+		d.err.More++
+		return
+	}
 	text := squeeze(nil, line)
 	reason, hint, offset := d.explain(text)
 	at := d.pos(0)

@@ -8,13 +8,14 @@ import (
 	"strings"
 )
 
-// maxProblems is how many problems of one file are told.
+// maxProblems is how many problems of one file are told; the rest is counted.
 const maxProblems = 10
 
 // An Error is what is wrong in a file: the first problem, as the original
 // tells it, then all of them with their places.
 type Error struct {
-	Problems []Problem // at least one, in the order of the file
+	Problems []Problem // the first ones, at least one, in the order of the file
+	More     int       // how many there are besides
 	original []string
 }
 
@@ -36,14 +37,14 @@ func (e *Error) Original() []string { return e.original }
 
 // Advice returns the place, reason and hint of every problem.
 func (e *Error) Advice() (lines []string) {
-	for i, p := range e.Problems {
-		if i == maxProblems {
-			return append(lines, fmt.Sprintf("and %d more", len(e.Problems)-i))
-		}
+	for _, p := range e.Problems {
 		lines = append(lines, fmt.Sprintf("%v: %s", p.Pos, p.Reason))
 		if p.Hint != "" {
 			lines = append(lines, "hint: "+p.Hint)
 		}
+	}
+	if e.More > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", e.More))
 	}
 	return lines
 }
@@ -108,18 +109,17 @@ func looksSecret(s []byte) bool {
 }
 
 // hideSecret returns the line NAME=VALUE fit to be printed: the value of what
-// is, or was meant to be, a private or preshared key is hidden.
+// is, or was meant to be, a private or preshared key is hidden, and so is
+// whatever else has a key in it that isn't a public one.
 func hideSecret(line []byte) string {
-	name, value, ok := strings.Cut(string(line), "=")
-	if !ok || value == "" {
-		if looksSecret(line) {
-			return "(hidden)"
-		}
-		return string(line)
-	}
+	name, value, assigns := strings.Cut(string(line), "=")
 	k := nearest(name)
-	if k != nil && k.secret || (k == nil || k.name != "PublicKey") && looksSecret(line) {
-		return name + "=(hidden)"
+	public := k != nil && !k.secret && k.name == "PublicKey"
+	switch {
+	case public || !looksSecret(line) && (k == nil || !k.secret || value == ""):
+		return string(line)
+	case !assigns || looksSecret([]byte(name+"=")):
+		return "(hidden)"
 	}
-	return string(line)
+	return name + "=(hidden)"
 }

@@ -121,6 +121,9 @@ func exactly(name string) *key {
 	return nil
 }
 
+// separators are what other programs have between the words of a key.
+var separators = strings.NewReplacer("-", "", "_", "")
+
 // nearest returns the key whose name is nearest to name, nil if none is near.
 func nearest(name string) *key {
 	var best *key
@@ -128,9 +131,9 @@ func nearest(name string) *key {
 	if len(name) > 64 {
 		return nil
 	}
+	plain := separators.Replace(strings.ToLower(name))
 	for i := range keyTable {
 		k := &keyTable[i]
-		plain := strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
 		if n := distance(plain, strings.ToLower(k.name)); n < least {
 			best, least = k, n
 		}

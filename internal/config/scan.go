@@ -86,6 +86,9 @@ func (d *Document) Strip() []byte {
 		text := bytes.TrimSuffix(d.Lines[i].Text, []byte("\n"))
 		if bytes.IndexByte(text, 0) >= 0 {
 			text = bytes.ReplaceAll(text, []byte{0}, nil)
+			if len(text) == 0 && !bytes.HasSuffix(d.Lines[i].Text, []byte("\n")) {
+				continue // for bash nothing is left of this last line
+			}
 		}
 		q := splitQuick(text)
 		inside = q.section(inside)
