@@ -60,18 +60,9 @@ func (kernel) Read(ctx context.Context, name string, sink Sink) error {
 	}
 	defer f.Close()
 	t := teller{sink: sink}
-	for {
-		interrupted, err := dump(ctx, f.Conn, f.id, f.id, appendGet(nil, name), func(message []byte) error {
-			return decode(message, &t)
-		})
-		if err != nil {
-			return err
-		}
-		if !interrupted {
-			return t.finish()
-		}
-		t.restart()
-	}
+	return t.read(func(each func([]byte) error) (bool, error) {
+		return dump(ctx, f.Conn, f.id, f.id, appendGet(nil, name), each)
+	})
 }
 
 // dump makes a request of the type ask and calls each with the messages of

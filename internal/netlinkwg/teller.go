@@ -36,6 +36,21 @@ type teller struct {
 // long as one of them is still there the place is found.
 const remembered = 64
 
+// read reads a device with dump, as often as that is interrupted by a change
+// of the device. dump passes each message of a dump that it makes to its argument.
+func (t *teller) read(dump func(each func(message []byte) error) (interrupted bool, err error)) error {
+	for {
+		interrupted, err := dump(func(message []byte) error { return decode(message, t) })
+		if err != nil {
+			return err
+		}
+		if !interrupted {
+			return t.finish()
+		}
+		t.restart()
+	}
+}
+
 func (t *teller) device(d *device.Device) error {
 	if t.deviceTold {
 		return nil
