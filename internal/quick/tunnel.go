@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package quick
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"wgtools/internal/config"
+	"wgtools/internal/device"
+	"wgtools/internal/routing"
+)
+
+// A Tunnel is what a configuration file wants.
+type Tunnel struct {
+	Dev       string
+	Device    device.Change
+	Addresses []netip.Prefix       // host bits are kept
+	MTU       device.Optional[int] // bytes; absent: from the routes
+	Table     routing.Table
+
+	PreUp, PostUp, PreDown, PostDown []config.Value // "%i" not yet expanded
+}
+
+// An Error is what is wrong with wg-quick's own keys in a file.
+type Error struct {
+	file     config.Error
+	original []string
+}
+
+// Error returns the first problem and its place.
+func (e *Error) Error() string { return e.file.Error() }
+
+// Advice returns the place, reason and hint of every problem.
+func (e *Error) Advice() []string { return e.file.Advice() }
+
+// Original returns what the original prints for the first problem.
+func (e *Error) Original() []string { return e.original }
+
+// NewTunnel checks the values of c, which doc is the text of, for the link
+// dev. tables knows the names of routing tables. The error is an [*Error] with
+// all problems.
+func NewTunnel(dev string, doc *config.Document, c *config.Config, tables func(name string) (uint32, bool)) (*Tunnel, error) {
+	q := &c.Quick
+	t := &Tunnel{
+		Dev: dev, Device: c.Change,
+		PreUp: q.PreUp, PostUp: q.PostUp, PreDown: q.PreDown, PostDown: q.PostDown,
+	}
+	var bad Error
+	note := func(key string, v config.Value, err error, original, hint string) {
+		if err == nil {
+			return
+		}
+		if bad.file.Problems == nil {
+			bad.original = []string{original}
+		}
+		bad.file.Problems = append(bad.file.Problems, config.Problem{Pos: v.Pos, Reason: fmt.Sprintf("%s: %v", key, err), Hint: hint})
+	}
+	for _, v := range q.Addresses {
+		a, err := parseAddress(v.Text)
+		family := "inet"
+		if strings.Contains(v.Text, ":") {
+			family = "inet6"
+		}
+		note("Address", v, err, fmt.Sprintf("Error: %s prefix is expected rather than %q.", family, v.Text),
+			"an address is such as 10.0.0.2/24 or fd00::2/64; several are separated by commas")
+		t.Addresses = append(t.Addresses, a)
+	}
+	if v := q.MTU; v.Text != "" {
+		n, err := parseMTU(v.Text)
+		note("MTU", v, err, fmt.Sprintf("Error: argument %q is wrong: Invalid \"mtu\" value", v.Text),
+			"leave the line out for an MTU that fits the way to the peers")
+		t.MTU = device.Some(n)
+	}
+	var err error
+	t.Table, err = routing.ParseTable(q.Table.Text, tables)
+	note("Table", q.Table, err, fmt.Sprintf("Error: argument %q is wrong: \"table\" value is invalid", q.Table.Text),
+		"a table is auto, off, a number, or a name in /etc/iproute2/rt_tables")
+	if bad.file.Problems != nil {
+		return nil, &bad
+	}
+	if err := beyond(t, doc, q); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// beyond refuses what this version doesn't do: half of it would be worse than
+// nothing.
+func beyond(t *Tunnel, doc *config.Document, q *config.QuickOptions) error {
+	refuse := func(what string, at config.Pos) error {
+		return &Error{file: config.Error{Problems: []config.Problem{{
+			Pos:    at,
+			Reason: what + " is beyond this version of wg-quick; nothing was changed",
+		}}}}
+	}
+	for _, list := range [][]config.Value{q.DNS, q.Search} {
+		if len(list) > 0 {
+			return refuse("DNS", list[0].Pos)
+		}
+	}
+	if q.Saves() {
+		return refuse("SaveConfig", q.SaveConfig.Pos)
+	}
+	var allowed []netip.Prefix
+	for i := range t.Device.Peers {
+		for _, ip := range t.Device.Peers[i].AllowedIPs {
+			if ip.Bits() == 0 {
+				allowed = append(allowed, ip.Prefix)
+			}
+		}
+	}
+	if p, ok := routing.DefaultRoute(t.Table, allowed); ok {
+		return refuse(fmt.Sprintf("the default route %v", p), defaultRoutePos(doc))
+	}
+	return nil
+}
+
+// defaultRoutePos returns the place of the first allowed IP of length 0.
+func defaultRoutePos(doc *config.Document) config.Pos {
+	for i := range doc.Lines {
+		l := &doc.Lines[i]
+		key := strings.Join(strings.Fields(string(l.Key.Of(l.Text))), "")
+		if !strings.EqualFold(key, "AllowedIPs") {
+			continue
+		}
+		col := l.Value.Start + 1
+		for item := range strings.SplitSeq(string(l.Value.Of(l.Text)), ",") {
+			if strings.HasSuffix(strings.Join(strings.Fields(item), ""), "/0") {
+				return config.Pos{File: doc.File, Line: l.Number, Col: col + len(item) - len(strings.TrimLeft(item, " \t"))}
+			}
+			col += len(item) + 1
+		}
+	}
+	return config.Pos{File: doc.File, Line: 1, Col: 1}
+}
+
+// parseAddress reads an address as ip(8) does: in IPv4 the last numbers may be
+// missing, numbers may be octal or hexadecimal, and the length may be a mask.
+func parseAddress(s string) (netip.Prefix, error) {
+	if s == "default" {
+		s = "0.0.0.0/0" // of which the kernel makes nothing
+	}
+	text, length, given := strings.Cut(s, "/")
+	parse := parseIPv4
+	if strings.Contains(text, ":") {
+		parse = parseIPv6
+	}
+	a, err := parse(text)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	bits := a.BitLen()
+	if given {
+		if bits, err = parseLength(length, a.BitLen()); err != nil {
+			return netip.Prefix{}, err
+		}
+	}
+	return netip.PrefixFrom(a, bits), nil
+}
+
+var errAddress = errors.New("not an IP address")
+
+func parseIPv6(s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Addr{}, errAddress
+	}
+	return a, nil
+}
+
+func parseIPv4(s string) (netip.Addr, error) {
+	var a [4]byte
+	for i, part := range strings.Split(s, ".") {
+		n, err := parseNumber(part, 255)
+		if err != nil || i == len(a) {
+			return netip.Addr{}, errAddress
+		}
+		a[i] = byte(n)
+	}
+	return netip.AddrFrom4(a), nil
+}
+
+func parseLength(s string, limit int) (int, error) {
+	if n, err := parseNumber(s, uint64(limit)); err == nil {
+		return int(n), nil
+	}
+	if mask, err := netip.ParseAddr(s); err == nil && mask.Is4() && limit == 32 {
+		b := mask.As4()
+		v := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+		for n := range 33 {
+			if v == math.MaxUint32<<(32-n)&math.MaxUint32 {
+				return n, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("after the / comes a number from 0 to %d", limit)
+}
+
+func parseMTU(s string) (int, error) {
+	n, err := parseNumber(s, math.MaxInt32)
+	if err != nil {
+		return 0, errors.New("not a number of bytes")
+	}
+	return int(n), nil
+}
+
+// parseNumber reads a number in C's notation.
+func parseNumber(s string, limit uint64) (uint64, error) {
+	n, err := strconv.ParseUint(s, 0, 64)
+	// Go has forms that C hasn't: 1_000, 0b1, 0o7.
+	goOnly := strings.Contains(s, "_") || len(s) > 1 && strings.ContainsRune("bBoO", rune(s[1]))
+	if err != nil || n > limit || goOnly {
+		return 0, strconv.ErrSyntax
+	}
+	return n, nil
+}
