@@ -170,11 +170,14 @@ func (d *Device) State() State {
 	return s
 }
 
-// Requests returns the set requests so far, without their first line.
+// Requests returns the set requests since it was called last, without their
+// first line.
 func (d *Device) Requests() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Clone(d.requests)
+	requests := d.requests
+	d.requests = nil
+	return requests
 }
 
 // Get returns the answer to a get request. Moments relative to now become
