@@ -15,6 +15,9 @@ import (
 
 // deviceAdvice says what to do about a device that can't be read or configured.
 func deviceAdvice(ctx context.Context, client netlinkwg.Client, name string, err error) []string {
+	if e, ok := errors.AsType[*netlinkwg.RemoveError](err); ok {
+		return e.Advice()
+	}
 	switch {
 	case errors.Is(err, syscall.ENODEV):
 		return []string{fmt.Sprintf("hint: there is no link `%s'; %s", name, others(ctx, client))}

@@ -222,18 +222,3 @@ func (e *encoder) uint32(kind uint16, v uint32) {
 	e.header(kind, 4)
 	e.data = binary.NativeEndian.AppendUint32(e.data, v)
 }
-
-// A RemoveError is the refusal of a request to take single allowed IPs from a
-// peer, which kernels do that know how.
-type RemoveError struct{ err error }
-
-// Error has the kernel's words.
-func (e *RemoveError) Error() string { return e.err.Error() }
-
-// Unwrap returns what the kernel answered, EINVAL.
-func (e *RemoveError) Unwrap() error { return e.err }
-
-// Advice says what to do about it.
-func (e *RemoveError) Advice() []string {
-	return []string{"hint: this kernel may not know how to take single allowed IPs from a peer; give the list of those that stay, without + and -"}
-}

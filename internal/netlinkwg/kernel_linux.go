@@ -116,11 +116,8 @@ func (kernel) Configure(ctx context.Context, name string, change *device.Change)
 			Header: netlink.Header{Type: f.id, Flags: netlink.Request | netlink.Acknowledge},
 			Data:   e.data,
 		})
-		if errors.Is(err, syscall.EINVAL) && e.removes {
-			return &RemoveError{err}
-		}
 		if err != nil {
-			return err
+			return explainRefusal(err, e.removes)
 		}
 	}
 	return nil

@@ -9,6 +9,8 @@ package netlinkwg
 
 import (
 	"context"
+	"errors"
+	"syscall"
 
 	"wgtools/internal/device"
 )
@@ -83,3 +85,27 @@ func (c *collector) Peer(p *device.Peer) error {
 }
 
 func (c *collector) Restart() bool { *c = collector{}; return true }
+
+// A RemoveError is the refusal of a request that takes single allowed IPs from
+// peers. Devices know that since 2025: Linux 6.16 and later, and few programs.
+type RemoveError struct{ err error }
+
+// Error has the device's words.
+func (e *RemoveError) Error() string { return e.err.Error() }
+
+// Unwrap returns what the device answered, EINVAL.
+func (e *RemoveError) Unwrap() error { return e.err }
+
+// Advice says what to do about it.
+func (e *RemoveError) Advice() []string {
+	return []string{"hint: this device may not know how to take single allowed IPs from a peer; give the list of those that stay, without + and -"}
+}
+
+// explainRefusal returns err, the answer to a request, as what it most likely
+// is if the request removes single allowed IPs.
+func explainRefusal(err error, removes bool) error {
+	if removes && errors.Is(err, syscall.EINVAL) {
+		return &RemoveError{err}
+	}
+	return err
+}

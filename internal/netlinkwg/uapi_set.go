@@ -41,7 +41,7 @@ func configureDevice(rw io.ReadWriter, change *device.Change) error {
 	if err != nil {
 		return err
 	}
-	return answerError(errno)
+	return explainRefusal(answerError(errno), w.removes)
 }
 
 // A requestWriter writes the lines of a set request, in the order in which
@@ -50,6 +50,8 @@ type requestWriter struct {
 	w   io.Writer
 	buf []byte
 	err error
+
+	removes bool // single allowed IPs are taken from peers
 }
 
 func (w *requestWriter) flush() {
@@ -106,6 +108,7 @@ func (w *requestWriter) peer(p *device.PeerChange) {
 		w.buf = append(w.buf, "allowed_ip="...)
 		if ip.Remove {
 			w.buf = append(w.buf, '-')
+			w.removes = true
 		}
 		w.buf = append(device.AppendPrefix(w.buf, ip.Prefix), '\n')
 		w.spill()

@@ -472,6 +472,11 @@ func TestConfigureDeviceAnswers(t *testing.T) {
 			}
 		})
 	}
+	d := dialogue{reply: strings.NewReader("errno=-22\n\n")}
+	err := configureDevice(&d, change(t))
+	if _, ok := errors.AsType[*RemoveError](err); !ok || !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("a removal is refused by %v, want a RemoveError of %v", err, syscall.EINVAL)
+	}
 	if got, want := UnknownError(-22).Error(), "Unknown error -22"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
