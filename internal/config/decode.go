@@ -50,6 +50,7 @@ type Options struct {
 	Warn     func(Warning) // may be nil
 	PeerInfo bool          // fill Config.PeerInfo
 	Program  string        // in the Quick dialect: what its own messages begin with
+	OwnKeys  bool          // in the Quick dialect: read wg-quick's own keys only; mistakes in the rest don't count
 }
 
 // DecodeReader decodes what r holds. Reading stops quietly at an error, as the

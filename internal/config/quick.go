@@ -39,7 +39,9 @@ func (d *decoder) quickLine(line []byte) {
 	d.quick = q.section(d.quick)
 	k := q.key(d.quick)
 	if k == nil {
-		d.line(q.kept)
+		if !d.options.OwnKeys {
+			d.line(q.kept)
+		}
 		return
 	}
 	if d.options.PeerInfo {

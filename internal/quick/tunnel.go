@@ -90,6 +90,21 @@ func NewTunnel(dev string, doc *config.Document, c *config.Config, tables func(n
 	return t, nil
 }
 
+// NewTeardown returns the tunnel that q describes as far as taking it down
+// goes: the rest may have changed since, or be wrong. The error is an [*Error].
+func NewTeardown(dev string, q *config.QuickOptions, tables func(name string) (uint32, bool)) (*Tunnel, error) {
+	t := &Tunnel{Dev: dev, PreUp: q.PreUp, PostUp: q.PostUp, PreDown: q.PreDown, PostDown: q.PostDown}
+	table, err := routing.ParseTable(q.Table.Text, tables)
+	if err != nil {
+		table = routing.Chosen(0) // anything but automatic
+	}
+	t.Table = table
+	if err := beyond(t, nil, q); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
 // beyond refuses what this version doesn't do: half of it would be worse than
 // nothing.
 func beyond(t *Tunnel, doc *config.Document, q *config.QuickOptions) error {

@@ -25,6 +25,9 @@ type Table struct {
 	number uint32
 }
 
+// Chosen returns the table of that number.
+func Chosen(number uint32) Table { return Table{chosen: true, number: number} }
+
 // Off reports whether no routes are wanted at all.
 func (t Table) Off() bool { return t.off }
 
@@ -42,13 +45,13 @@ func ParseTable(s string, lookup func(name string) (uint32, bool)) (Table, error
 		return Table{off: true}, nil
 	}
 	if n, ok := lookup(s); ok {
-		return Table{chosen: true, number: n}, nil
+		return Chosen(n), nil
 	}
 	n, err := strconv.ParseUint(s, 0, 32)
 	if err != nil || strings.Contains(s, "_") {
 		return Table{}, fmt.Errorf("%q is no routing table", s)
 	}
-	return Table{chosen: true, number: uint32(n)}, nil
+	return Chosen(uint32(n)), nil
 }
 
 // DefaultRoute returns the first default route that allowed asks for, if t

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"wgtools/internal/config"
+	"wgtools/internal/quick"
+	"wgtools/internal/resolve"
+	"wgtools/internal/rtnl"
+)
+
+// configDir is where the file of a bare interface name is.
+const configDir = "/etc/wireguard"
+
+var (
+	bareName = regexp.MustCompile(`^[a-zA-Z0-9_=+.-]{1,15}$`)
+	fileName = regexp.MustCompile(`^(.*/)?([a-zA-Z0-9_=+.-]{1,15})\.conf$`)
+)
+
+// A file is a configuration file.
+type file struct {
+	dev  string // the interface, by the name that was asked for
+	path string // links resolved
+	text []byte
+}
+
+// open finds the file that arg means and reads it. The interface's name is
+// the file's as asked for, even if that is a link to one of another name.
+func (a *app) open(arg string) (*file, error) {
+	path := arg
+	if bareName.MatchString(arg) {
+		path = filepath.Join(configDir, arg+".conf")
+	}
+	if _, err := os.Stat(path); err != nil {
+		p := &problem{line: fmt.Sprintf("%s: `%s' does not exist", a.prog, path), cause: err}
+		switch {
+		case os.IsPermission(err):
+			p.advice = []string{"hint: only root may look: run it with sudo"}
+		case path != arg && exists(arg):
+			p.advice = []string{fmt.Sprintf("hint: there is a file `%s' here: say ./%[1]s", arg)}
+		}
+		return nil, p
+	}
+	m := fileName.FindStringSubmatch(path)
+	if m == nil {
+		return nil, &problem{line: a.prog + ": The config file must be a valid interface name, followed by .conf",
+			advice: []string{"hint: a name has 1 to 15 letters, digits and _=+.-"}}
+	}
+	f := &file{dev: m[2], path: path}
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		f.path = resolved
+	}
+	if abs, err := filepath.Abs(f.path); err == nil {
+		f.path = abs
+	}
+	var err error
+	if f.text, err = os.ReadFile(f.path); err != nil {
+		return nil, err
+	}
+	a.warnAccessible(f.path)
+	return f, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// warnAccessible warns of a file that all users can get at: its mode and its
+// directory's have a bit for others in common, as wg-quick(8) looks at it.
+func (a *app) warnAccessible(path string) {
+	st, err := os.Stat(path)
+	dir, err2 := os.Stat(filepath.Dir(path))
+	if err == nil && err2 == nil && st.Mode()&dir.Mode()&0o007 != 0 {
+		fmt.Fprintf(a.Err, "Warning: `%s' is world accessible\n", path)
+	}
+}
+
+// decode reads all of the file and resolves the names in it.
+func (a *app) decode(f *file) (*quick.Tunnel, error) {
+	c, err := config.Decode(f.path, f.text, config.Options{
+		Dialect: config.Quick, Program: a.prog,
+		Resolver: resolve.New(a.LookupEnv, a.Err),
+		Warn: func(w config.Warning) {
+			for _, line := range append([]string{w.Text}, w.Advice()...) {
+				a.say(line)
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return quick.NewTunnel(f.dev, config.Scan(f.path, f.text), c, rtnl.TableNumber)
+}
+
+// decodeOwn reads only what concerns wg-quick itself: for the rest it is too
+// late, or it is somebody else's.
+func (a *app) decodeOwn(f *file) (*config.QuickOptions, error) {
+	c, err := config.Decode(f.path, f.text, config.Options{Dialect: config.Quick, Program: a.prog, OwnKeys: true})
+	if err != nil {
+		return nil, err
+	}
+	return &c.Quick, nil
+}
+
+func (a *app) up(ctx context.Context, arg string) error {
+	if err := a.needRoot(); err != nil {
+		return err
+	}
+	f, err := a.open(arg)
+	if err != nil {
+		return err
+	}
+	t, err := a.decode(f)
+	if err != nil {
+		return err
+	}
+	return a.session(func(s *quick.Session) error { return s.Up(ctx, t) })
+}
+
+func (a *app) down(ctx context.Context, arg string) error {
+	if err := a.needRoot(); err != nil {
+		return err
+	}
+	f, err := a.open(arg)
+	if err != nil {
+		return err
+	}
+	q, err := a.decodeOwn(f)
+	if err != nil {
+		return err
+	}
+	t, err := quick.NewTeardown(f.dev, q, rtnl.TableNumber)
+	if err != nil {
+		return err
+	}
+	return a.session(func(s *quick.Session) error { return s.Down(ctx, t) })
+}
+
+func (a *app) save(_ context.Context, arg string) error {
+	if err := a.needRoot(); err != nil {
+		return err
+	}
+	f, err := a.open(arg)
+	if err != nil {
+		return err
+	}
+	return &problem{line: fmt.Sprintf("%s: saving `%s' is beyond this version of wg-quick; nothing was changed", a.prog, f.path)}
+}
+
+// strip needs no root: it only reads a file, if it may.
+func (a *app) strip(_ context.Context, arg string) error {
+	f, err := a.open(arg)
+	if err != nil {
+		return err
+	}
+	if _, err := a.decodeOwn(f); err != nil {
+		return err
+	}
+	_, err = a.Out.Write(config.Scan(f.path, f.text).Strip())
+	return err
+}
