@@ -138,6 +138,8 @@ func (s *showing) one(ctx context.Context, args []string) error {
 		doc := s.out.JSON(s.Now(), s.showKeys, false)
 		if err = s.jsonDevice(ctx, doc, name); err == nil {
 			doc.Close()
+		} else {
+			doc.Abandon()
 		}
 	case len(args) == 1:
 		err = s.pretty(ctx, name)

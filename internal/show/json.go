@@ -44,6 +44,16 @@ func (j *JSON) Close() {
 	j.out.Flush()
 }
 
+// Abandon leaves nothing of the document behind, or ends it if part of it is
+// written already.
+func (j *JSON) Abandon() {
+	if j.out.wrote {
+		j.Close()
+		return
+	}
+	j.out.buf = j.out.buf[:0]
+}
+
 func (j *JSON) newline(indent string) {
 	if j.oneLine {
 		return

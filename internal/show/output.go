@@ -25,13 +25,20 @@ type Output struct {
 	buf   []byte
 	mark  int  // where the device being read starts in buf
 	begun bool // part of that device is written
+	wrote bool // something is written
 }
 
 // NewOutput returns an Output that writes to w.
 func NewOutput(w io.Writer) *Output { return &Output{w: w} }
 
-// begin starts a device.
-func (o *Output) begin() { o.mark, o.begun = len(o.buf), false }
+// begin starts a device. The buffer gets its full size at once: pages that
+// aren't touched cost nothing, but growing by and by touches twice as many.
+func (o *Output) begin() {
+	if o.buf == nil {
+		o.buf = make([]byte, 0, held+written)
+	}
+	o.mark, o.begun = len(o.buf), false
+}
 
 // forget takes back what the device being read has put out, if none of it is
 // written yet.
@@ -55,6 +62,7 @@ func (o *Output) room() {
 // it can't be written.
 func (o *Output) Flush() {
 	o.w.Write(o.buf)
+	o.wrote = o.wrote || len(o.buf) > 0
 	o.buf, o.mark = o.buf[:0], 0
 }
 
