@@ -100,7 +100,8 @@ func decode(message []byte, t *teller) error {
 		return syscall.EPROTO
 	}
 	rest := attributes(message[genlHeader:])
-	var d device.Device
+	d := &t.head
+	*d = device.Device{}
 	var peers attributes
 	for {
 		kind, data, more := rest.next()
@@ -131,7 +132,7 @@ func decode(message []byte, t *teller) error {
 	if len(rest) > 0 {
 		return syscall.EPROTO
 	}
-	if err := t.device(&d); err != nil {
+	if err := t.device(); err != nil {
 		return err
 	}
 	for {

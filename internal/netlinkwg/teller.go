@@ -22,6 +22,7 @@ var ErrBusy = errors.New("the device changes faster than it can be read")
 type teller struct {
 	sink       Sink
 	zones      zones
+	head       device.Device // as the last message has it; the first one tells all
 	deviceTold bool
 	peer       device.Peer
 	pending    bool // peer holds one that may still grow
@@ -51,12 +52,12 @@ func (t *teller) read(dump func(each func(message []byte) error) (interrupted bo
 	}
 }
 
-func (t *teller) device(d *device.Device) error {
+func (t *teller) device() error {
 	if t.deviceTold {
 		return nil
 	}
 	t.deviceTold = true
-	return t.sink.Device(d)
+	return t.sink.Device(&t.head)
 }
 
 // start returns where to put what comes of the peer of that key: a new peer,

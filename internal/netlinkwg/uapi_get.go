@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"wgtools/internal/device"
 	"wgtools/internal/keys"
@@ -168,7 +169,7 @@ func (r *reply) peerLine(key, value []byte) (err error) {
 	case "preshared_key":
 		p.PresharedKey, err = parseHex(value)
 	case "endpoint":
-		p.Endpoint, err = r.endpoint(string(value))
+		p.Endpoint, err = r.endpoint(value)
 	case "persistent_keepalive_interval":
 		n, err = parseNumber(value, math.MaxUint16)
 		p.PersistentKeepalive = uint16(n)
@@ -265,27 +266,32 @@ func parsePrefix(value []byte) (netip.Prefix, error) {
 	if p, ok := device.ParsePrefix4(value); ok {
 		return p, nil
 	}
-	address, bits, ok := strings.Cut(string(value), "/")
+	address, bits, ok := bytes.Cut(value, []byte("/"))
 	if !ok {
 		return netip.Prefix{}, syscall.EPROTO
 	}
-	addr, err := netip.ParseAddr(address)
+	addr, err := netip.ParseAddr(view(address))
 	if err != nil || addr.Zone() != "" {
 		return netip.Prefix{}, syscall.EPROTO
 	}
-	n, err := parseNumber([]byte(bits), uint64(addr.BitLen()))
+	n, err := parseNumber(bits, uint64(addr.BitLen()))
 	if err != nil {
 		return netip.Prefix{}, err
 	}
 	return netip.PrefixFrom(addr, int(n)), nil
 }
 
+// view returns b as a string without a copy, for package netip to read, which
+// keeps its argument in errors only. A copy of each line would be the one thing
+// that a large device needs more memory for than a small one.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
 // endpoint reads HOST:PORT. Devices tell numbers; names are resolved all the
 // same, as the original does, and one that can't be is ENETUNREACH.
-func (r *reply) endpoint(s string) (netip.AddrPort, error) {
-	e, err := netip.ParseAddrPort(s)
+func (r *reply) endpoint(value []byte) (netip.AddrPort, error) {
+	e, err := netip.ParseAddrPort(view(value))
 	if err != nil {
-		host, port, err := splitEndpoint(s)
+		host, port, err := splitEndpoint(string(value))
 		if err != nil {
 			return netip.AddrPort{}, err
 		}
@@ -296,7 +302,7 @@ func (r *reply) endpoint(s string) (netip.AddrPort, error) {
 	}
 	scope, ok := r.zones.index(e.Addr())
 	if !ok {
-		return netip.AddrPort{}, &UnresolvedError{s}
+		return netip.AddrPort{}, &UnresolvedError{string(value)}
 	}
 	return netip.AddrPortFrom(r.zones.scoped(e.Addr(), scope), e.Port()), nil
 }

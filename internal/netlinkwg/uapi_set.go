@@ -135,20 +135,37 @@ func readAnswer(r io.Reader) (errno int64, err error) {
 		if string(key) != "errno" {
 			continue
 		}
-		number, negative := bytes.CutPrefix(value, []byte("-"))
-		n, err := parseNumber(number, math.MaxInt32+1)
-		if err != nil || n > math.MaxInt32 && !negative {
-			return 0, syscall.EPROTO
+		if errno, err = parseAnswer(value); err != nil {
+			return 0, err
 		}
-		errno, answered = int64(n), true
-		if negative {
-			errno = -errno
-		}
+		answered = true
 	}
 	if !answered {
 		return 0, syscall.EPROTO
 	}
 	return errno, nil
+}
+
+// parseAnswer reads a signed number of C's int. Another one is EPROTO, but one
+// that C's strtoll can't hold either is ERANGE, which is what the original says.
+func parseAnswer(value []byte) (int64, error) {
+	digits, negative := bytes.CutPrefix(value, []byte("-"))
+	n, overflow, ok := parseDigits(digits)
+	limit := uint64(math.MaxInt32)
+	if negative {
+		limit++
+	}
+	switch {
+	case !ok:
+		return 0, syscall.EPROTO
+	case overflow || n > math.MaxInt64:
+		return 0, syscall.ERANGE
+	case n > limit:
+		return 0, syscall.EPROTO
+	case negative:
+		return -int64(n), nil
+	}
+	return int64(n), nil
 }
 
 // answerError returns what an errno line of an answer means. The protocol has

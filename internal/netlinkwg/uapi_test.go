@@ -460,7 +460,8 @@ func TestConfigureDeviceAnswers(t *testing.T) {
 		"a number and more":    {"errno=0 \n\n", syscall.EPROTO},
 		"too large":            {"errno=2147483648\n\n", syscall.EPROTO},
 		"too small":            {"errno=-2147483649\n\n", syscall.EPROTO},
-		"far too large":        {"errno=99999999999999999999\n\n", syscall.EPROTO},
+		"far too large":        {"errno=9223372036854775808\n\n", syscall.ERANGE},
+		"beyond 64 bits":       {"errno=-99999999999999999999\n\n", syscall.ERANGE},
 		"a line without =":     {"x\nerrno=0\n\n", syscall.EPROTO},
 		"a line with NUL byte": {"x=\x00\nerrno=0\n\n", syscall.EPROTO},
 	}
