@@ -35,6 +35,7 @@ if [[ ${1-} != --inside ]]; then
 	exec unshare --mount --net --pid --fork --kill-child --mount-proc -- "$0" --inside "$bin"
 fi
 
+trap '(($? == 0)) || echo "demo: FAILED" >&2' EXIT
 trap 'exit 130' INT TERM HUP
 bin=$2
 umask 077
@@ -75,7 +76,7 @@ state() {
 		on "$1" ip -6 route show table all
 	fi
 	if command -v nft >/dev/null; then on "$1" nft list ruleset; fi
-	on "$1" ls -A "$sockets"
+	on "$1" find /run -path "$work" -prune -o -print
 	on "$1" cat /proc/sys/net/ipv4/conf/all/src_valid_mark
 	ls -A "$work/$1"
 }
@@ -85,7 +86,7 @@ processes() {
 	local p line
 	for p in /proc/[0-9]*; do
 		line=$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null) || continue
-		[[ -z $line || $line == *"$0 --inside"* || $line == "tr "* ]] || echo "$line"
+		[[ -z $line || $line == *"$0 --inside"* || $line == @(tr|sort)\ * ]] || echo "$line"
 	done | sort
 }
 

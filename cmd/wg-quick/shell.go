@@ -28,15 +28,15 @@ const patience = 5 * time.Second
 // Run implements [plan.Shell]. As in the original, a hook is a subshell that
 // ends with the first failing command, in the C locale, and finds the programs
 // beside this one first. Its streams are ours.
-func (s *shell) Run(ctx context.Context, script string) error {
+func (s *shell) Run(ctx context.Context, script string, args []string) error {
 	if err := s.find(); err != nil {
 		return err
 	}
-	args := []string{"-e", "-c", script, s.app.Prog}
+	argv := []string{"-e", "-c", script, s.app.Prog}
 	if s.isBash {
-		args = append([]string{"-O", "extglob", "-o", "pipefail"}, args...)
+		argv = append([]string{"-O", "extglob", "-o", "pipefail"}, argv...)
 	}
-	c := exec.CommandContext(ctx, s.path, args...)
+	c := exec.CommandContext(ctx, s.path, append(argv, args...)...)
 	c.Stdin, c.Stdout, c.Stderr = s.app.In, s.app.Out, s.app.Err
 	c.Env = append(os.Environ(), "LC_ALL=C", "PATH="+hookPath(s.app.Getenv("PATH")))
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }

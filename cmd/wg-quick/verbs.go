@@ -144,7 +144,7 @@ func (a *app) down(ctx context.Context, arg string) error {
 	return a.session(func(s *quick.Session) error { return s.Down(ctx, t) })
 }
 
-func (a *app) save(_ context.Context, arg string) error {
+func (a *app) save(ctx context.Context, arg string) error {
 	if err := a.needRoot(); err != nil {
 		return err
 	}
@@ -152,7 +152,10 @@ func (a *app) save(_ context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
-	return &problem{line: fmt.Sprintf("%s: saving `%s' is beyond this version of wg-quick; nothing was changed", a.prog, f.path)}
+	if _, err := a.decodeOwn(f); err != nil {
+		return err
+	}
+	return a.session(func(s *quick.Session) error { return s.Save(ctx, f.dev) })
 }
 
 // strip needs no root: it only reads a file, if it may.

@@ -61,7 +61,8 @@ type Routes interface {
 
 // Shell runs the hooks of configuration files.
 type Shell interface {
-	Run(ctx context.Context, script string) error
+	// Run returns once script has ended, args being $1, $2 … in it.
+	Run(ctx context.Context, script string, args []string) error
 }
 
 // A RouteSet sends the networks Dst out of the link Dev, both families mixed.

@@ -50,7 +50,8 @@ type (
 	// Hook runs a command of the configuration file.
 	Hook struct {
 		Script string
-		Origin string // where it stands, for errors: "wg0.conf:5:10: PostUp"
+		Args   []string // what $1, $2 … are in it
+		Origin string   // where it stands, for errors: "wg0.conf:5:10: PostUp"
 	}
 )
 
@@ -81,7 +82,7 @@ func (o AddRoutes) Apply(ctx context.Context, h *Host) error {
 func (o DelRoutes) Apply(ctx context.Context, h *Host) error {
 	return h.Routes.DelRoutes(ctx, o.RouteSet)
 }
-func (o Hook) Apply(ctx context.Context, h *Host) error { return h.Shell.Run(ctx, o.Script) }
+func (o Hook) Apply(ctx context.Context, h *Host) error { return h.Shell.Run(ctx, o.Script, o.Args) }
 
 func (o AddLink) Lines() iter.Seq[string] { return one("ip link add dev " + o.Dev + " type wireguard") }
 func (o DelLink) Lines() iter.Seq[string] { return one("ip link delete dev " + o.Dev) }

@@ -202,6 +202,14 @@ func (s *Session) Down(ctx context.Context, t *Tunnel) error {
 	return s.Tx.Apply(ctx, hooks("PostDown", t.PostDown, t.Dev)...)
 }
 
+// Save refuses to write the file of the device dev.
+func (s *Session) Save(ctx context.Context, dev string) error {
+	if err := s.requireDevice(ctx, dev); err != nil {
+		return err
+	}
+	return &Refusal{Text: fmt.Sprintf("saving `%s' is beyond this version; nothing was changed", dev)}
+}
+
 func (s *Session) requireDevice(ctx context.Context, dev string) error {
 	names, err := s.Look.Devices(ctx)
 	if err != nil {
@@ -222,9 +230,14 @@ func (s *Session) requireDevice(ctx context.Context, dev string) error {
 }
 
 func hooks(key string, list []config.Value, dev string) (steps []plan.Step) {
+	var all []string // a hook sees its like as its arguments: some use that
+	for _, v := range list {
+		all = append(all, v.Text)
+	}
 	for _, v := range list {
 		steps = append(steps, plan.Step{Do: plan.Hook{
 			Script: strings.ReplaceAll(v.Text, "%i", dev),
+			Args:   all,
 			Origin: fmt.Sprintf("%v: %s", v.Pos, key),
 		}})
 	}

@@ -4,6 +4,7 @@
 package userspace
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/syslog"
@@ -54,7 +55,7 @@ func serve(dev string, logs *logger, up func()) error {
 	if err != nil {
 		return fmt.Errorf("link %s: %w", dev, err)
 	}
-	d := device.NewDevice(link, conn.NewDefaultBind(), logs.device(os.Getenv("LOG_LEVEL")))
+	d := device.NewDevice(deletable{link}, conn.NewDefaultBind(), logs.device(os.Getenv("LOG_LEVEL")))
 	defer d.Close()
 	socket := os.NewFile(socketFD, "socket")
 	l, err := ipc.UAPIListen(dev, socket)
@@ -79,6 +80,26 @@ func serve(dev string, logs *logger, up func()) error {
 	case <-d.Wait():
 	}
 	return nil
+}
+
+// A deletable is a link whose deletion is an ordinary end: no errors are
+// logged then.
+type deletable struct{ tun.Device }
+
+func (l deletable) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	n, err := l.Device.Read(bufs, sizes, offset)
+	if errors.Is(err, unix.EBADFD) {
+		err = os.ErrClosed
+	}
+	return n, err
+}
+
+func (l deletable) MTU() (int, error) {
+	mtu, err := l.Device.MTU()
+	if errors.Is(err, unix.ENODEV) {
+		return device.DefaultMTU, nil
+	}
+	return mtu, err
 }
 
 // accept answers connections until the socket is gone.

@@ -207,6 +207,6 @@ func (r *Recorder) DelRoutes(ctx context.Context, set plan.RouteSet) error {
 }
 
 // Run implements [plan.Shell].
-func (r *Recorder) Run(ctx context.Context, script string) error {
+func (r *Recorder) Run(ctx context.Context, script string, _ []string) error {
 	return r.note(ctx, plan.Hook{Script: script})
 }
