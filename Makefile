@@ -6,6 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
+.NOTPARALLEL:
 
 export GOFLAGS := -trimpath -buildvcs=false
 GO := go
@@ -32,12 +33,19 @@ demo: build ## a real tunnel between two namespaces, up, pinged through, down
 	@test/demo.sh bin
 
 .PHONY: test
-test: deps lint check cross demo test-kernel ## everything the tests can tell; installs what they need
-	@cat .cache/skipped .cache/summary
+test: deps clean-tally lint check fuzz-briefly cross demo test-kernel ## everything the tests can tell; installs what they need
+	@echo; $(SUMMARY)
 
-# The packages that tests run beside ours or look with. Nothing is installed
-# that is there already.
-DEPS := bash iproute2 iputils-ping wireguard-tools wireguard-go nftables iptables procps util-linux
+# The verdicts of all tests of a run, wherever they ran.
+SUMMARY := $(GO) run ./test/summary -tally .cache/tally
+
+.PHONY: clean-tally
+clean-tally:
+	@mkdir -p .cache; rm -f .cache/tally
+
+# The packages that tests run beside ours or look with, and a C compiler for the
+# race detector. Nothing is installed that is there already.
+DEPS := gcc libc6-dev bash iproute2 iputils-ping wireguard-tools wireguard-go nftables iptables procps util-linux
 KERNEL_DEPS := qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 
 .PHONY: deps
@@ -45,17 +53,18 @@ deps: ## install the Debian packages that the tests need (root)
 	@missing=$$(for p in $(DEPS) $(KERNEL_DEPS); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
-		command -v apt-get >/dev/null || { echo "not a Debian: install" $$missing; exit 1; }; \
+		command -v apt-get >/dev/null || { echo "not a Debian; the tests need" $$missing; exit 1; }; \
+		[ "$$(id -u)" = 0 ] || { echo "to be installed by root:" $$missing; exit 1; }; \
+		echo "installing" $$missing; \
 		apt-get update -qq; \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 	@$(GO) mod download
 
 .PHONY: check
-check: ## unit, script and namespace tests, with the race detector, and a while of every fuzz target
+check: ## unit, script and namespace tests, with the race detector
 	@mkdir -p .cache
-	@$(GO) run ./test/summary -out .cache/summary -skipped .cache/skipped -- $(GO) test -race -count=1 -json ./...
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
+	@$(SUMMARY) -- $(GO) test -race -count=1 -json ./...
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck
@@ -81,11 +90,17 @@ FUZZTIME := 30s
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each
-	@for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' internal cmd); do \
+	@mkdir -p .cache; n=0; \
+	for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' internal cmd); do \
 		for t in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]+)\(.*/\1/p' $$f); do \
-			echo "fuzz $$(dirname $$f) $$t"; \
+			echo "fuzz $$(dirname $$f) $$t"; n=$$((n + 1)); \
 			$(GO) test ./$$(dirname $$f) -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) >.cache/fuzz.log 2>&1 || { cat .cache/fuzz.log; exit 1; }; \
-		done; done
+		done; done; \
+	[ $$n -gt 0 ]
+
+.PHONY: fuzz-briefly
+fuzz-briefly:
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
 
 .PHONY: fuzz-diff
 fuzz-diff: ## 100,000 generated files: do we take them as Debian's wg setconf does?
@@ -93,7 +108,8 @@ fuzz-diff: ## 100,000 generated files: do we take them as Debian's wg setconf do
 
 .PHONY: test-kernel
 test-kernel: bin/wg bin/wg-quick ## the suites that need a kernel with WireGuard, in an emulated machine
-	@test/kernel.sh
+	@mkdir -p .cache
+	@$(SUMMARY) -- test/kernel.sh
 
 .PHONY: bench
 bench: bin/wg bin/fakewg bin/bench bin/empty ## times beside the original's, as tables (root; package time)

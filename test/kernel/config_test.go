@@ -251,7 +251,7 @@ func TestIncremental(t *testing.T) {
 		check("added one", "a", "10.0.0.1/32 10.0.0.2/32 10.0.0.3/32 fd00::1/128")
 
 		remove := []string{"set", "wg0", "peer", public("a"), "allowed-ips", "-10.0.0.2,+10.0.0.4,-fd00::1"}
-		if r := try(t, "", *ourWG, remove...); r.exit != 0 {
+		if r := try(t, "", ourWG(), remove...); r.exit != 0 {
 			if *incremental {
 				t.Fatalf("exit %d, %s", r.exit, r.stderr)
 			}

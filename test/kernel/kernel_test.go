@@ -25,11 +25,13 @@ import (
 )
 
 var (
-	ourWG       = flag.String("wg", "../../bin/wg", "the wg to test, a `program`")
+	bin         = flag.String("bin", "../../bin", "the `directory` of the wg and wg-quick to test")
 	debianWG    = flag.String("debian", "/usr/bin/wg", "the wg of wireguard-tools, a `program`")
 	incremental = flag.Bool("incremental", false, "the kernel is known to take allowed IPs away one by one")
-	bin         = flag.String("bin", "../../bin", "`directory` with wg and wg-quick")
 )
+
+// ourWG is the wg to test.
+func ourWG() string { return filepath.Join(*bin, "wg") }
 
 // patience is for things that take no time, but for emulation under load.
 const patience = 90 * time.Second
@@ -38,8 +40,8 @@ const patience = 90 * time.Second
 // with WireGuard, and skips the test on others.
 func inKernel(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
-	if _, err := os.Stat(*ourWG); err != nil && os.Getenv("KERNEL_LAB") != "" {
-		t.Fatalf("-wg: %v", err)
+	if _, err := os.Stat(ourWG()); err != nil && os.Getenv("KERNEL_LAB") != "" {
+		t.Fatalf("-bin: %v", err)
 	}
 	netnstest.Run(t, func() error {
 		if out, err := exec.Command("ip", "link", "add", "probe", "type", "wireguard").CombinedOutput(); err != nil {
@@ -89,7 +91,7 @@ func do(t *testing.T, program string, args ...string) string {
 // wg runs the wg under test, which must succeed without a word on standard error.
 func wg(t *testing.T, args ...string) string {
 	t.Helper()
-	r := try(t, "", *ourWG, args...)
+	r := try(t, "", ourWG(), args...)
 	if r.exit != 0 || r.stderr != "" {
 		t.Fatalf("wg %s: exit %d\n%s%s", strings.Join(args, " "), r.exit, r.stdout, r.stderr)
 	}

@@ -71,7 +71,7 @@ func likeDebian(t *testing.T, name string) {
 		what := "wg " + strings.Join(args, " ")
 		var ours, debians result
 		for range 5 { // a second may pass in between
-			ours, debians = try(t, "", *ourWG, args...), try(t, "", *debianWG, args...)
+			ours, debians = try(t, "", ourWG(), args...), try(t, "", *debianWG, args...)
 			if ours.stdout == debians.stdout {
 				break
 			}
@@ -141,7 +141,7 @@ func TestErrorsLikeDebian(t *testing.T) {
 				}
 				return try(t, "", program, tt.args...)
 			}
-			ours, debians := run(*ourWG), run(*debianWG)
+			ours, debians := run(ourWG()), run(*debianWG)
 			if name == "empty name" { // what a kernel says to that is its own
 				tt.want = first(debians.stderr)
 			}

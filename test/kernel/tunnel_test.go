@@ -32,7 +32,7 @@ func (s site) do(program string, args ...string) string {
 }
 
 // wg runs the wg under test at the site.
-func (s site) wg(args ...string) string { s.t.Helper(); return s.do(*ourWG, args...) }
+func (s site) wg(args ...string) string { s.t.Helper(); return s.do(ourWG(), args...) }
 
 // ping sends a packet until one is answered.
 func (s site) ping(address string) {
