@@ -42,24 +42,34 @@ var mayImport = map[string][]string{
 	"test/fakewg": {"internal/fakedevice"},
 }
 
-// only lists, for each guarded module or package, the packages that may import
-// it: the rest of the house knows our own types.
+// only lists the libraries that we decided on, and os/exec, with the packages
+// that may import them and what is below them: the rest of the house knows our
+// own types. The longest one that fits counts; "tests" are all tests.
 var only = map[string][]string{
-	"github.com/vishvananda/netlink":         {"internal/rtnl"},
-	"github.com/mdlayher/netlink":            {"internal/netlinkwg"},
-	"github.com/mdlayher/genetlink":          {"internal/netlinkwg"},
-	"golang.zx2c4.com/wireguard/wgctrl":      {"internal/netlinkwg"},
-	"golang.zx2c4.com/wireguard/device":      {"internal/userspace"},
-	"golang.zx2c4.com/wireguard/tun":         {"internal/userspace"},
-	"golang.zx2c4.com/wireguard/conn":        {"internal/userspace"},
-	"golang.zx2c4.com/wireguard/ipc":         {"internal/userspace"},
-	"github.com/spf13/cobra":                 {"cmd/wg-quick"},
-	"github.com/coreos/go-iptables/iptables": {"internal/firewall"},
-	"github.com/google/nftables":             {"internal/firewall"},
-	"github.com/godbus/dbus/v5":              {"internal/dns"},
-	"gopkg.in/ini.v1":                        {"internal/convert"},
+	"golang.org/x/sys":                  nil, // anywhere
+	"golang.org/x/term":                 {"cmd/wg", "cmd/wg-quick"},
+	"github.com/vishvananda/netlink":    {"internal/rtnl"},
+	"github.com/mdlayher/netlink":       {"internal/netlinkwg"},
+	"github.com/mdlayher/genetlink":     {"internal/netlinkwg"},
+	"golang.zx2c4.com/wireguard/wgctrl": {"internal/netlinkwg"},
+	"golang.zx2c4.com/wireguard":        {"internal/userspace"},
+	"github.com/spf13/cobra":            {"cmd/wg-quick"},
+	"github.com/coreos/go-iptables":     {"internal/firewall"},
+	"github.com/google/nftables":        {"internal/firewall"},
+	"github.com/godbus/dbus/v5":         {"internal/dns"},
+	"gopkg.in/ini.v1":                   {"internal/convert"},
+	"github.com/creack/pty":             {"tests"},
+	"github.com/rogpeppe/go-internal":   {"tests"},
 	"os/exec": {"cmd/wg-quick", "internal/resolve", "internal/userspace", "internal/firewall", "internal/dns",
-		"test/bench", "test/summary"},
+		"test/bench", "test/summary", "tests"},
+}
+
+// heavy is what wg, which starts fast and stays small, must not reach by any way.
+var heavy = []string{
+	"net/http", "crypto/tls", "text/template", "html/template", "github.com/spf13/cobra", "github.com/vishvananda/netlink",
+	"github.com/google/nftables", "github.com/coreos/go-iptables", "github.com/godbus/dbus/v5", "gopkg.in/ini.v1",
+	"golang.zx2c4.com/wireguard/device", "golang.zx2c4.com/wireguard/tun", "golang.zx2c4.com/wireguard/conn",
+	"golang.zx2c4.com/wireguard/ipc",
 }
 
 // testOnly are packages that only tests and programs for tests import.
@@ -76,6 +86,7 @@ const longest = 700
 // check returns what in the tree breaks a rule.
 func check(tree fs.FS) (broken []string, err error) {
 	add := func(format string, args ...any) { broken = append(broken, fmt.Sprintf(format, args...)) }
+	imports := map[string][]string{} // of what is built, by package
 	err = fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") {
 			return err
@@ -104,15 +115,54 @@ func check(tree fs.FS) (broken []string, err error) {
 				return err
 			}
 			checkImport(name, pkg, imported, add)
+			if !strings.HasSuffix(name, "_test.go") {
+				imports[pkg] = append(imports[pkg], imported)
+			}
 		}
 		return nil
 	})
+	checkLean("cmd/wg", imports, add)
 	return broken, err
+}
+
+// below reports whether an import path is that of a library or below it.
+func below(imported, library string) bool {
+	return imported == library || strings.HasPrefix(imported, library+"/")
+}
+
+// checkLean follows the imports of a program.
+func checkLean(program string, imports map[string][]string, add func(string, ...any)) {
+	from := map[string]string{program: program} // how each package is reached
+	for todo := []string{program}; len(todo) > 0; todo = todo[1:] {
+		for _, imported := range imports[todo[0]] {
+			for _, library := range heavy {
+				if below(imported, library) {
+					add("%s reaches %s, by %s", program, imported, from[todo[0]])
+				}
+			}
+			ours, is := strings.CutPrefix(imported, module)
+			if _, known := from[ours]; is && !known {
+				from[ours] = from[todo[0]] + ", " + ours
+				todo = append(todo, ours)
+			}
+		}
+	}
 }
 
 func checkImport(name, pkg, imported string, add func(string, ...any)) {
 	isTest := strings.HasSuffix(name, "_test.go") || testOnly(pkg) || strings.HasPrefix(pkg, "test/")
-	if who := only[imported]; who != nil && !slices.Contains(who, pkg) && !(imported == "os/exec" && isTest) {
+	library := ""
+	for l := range only {
+		if below(imported, l) && len(l) > len(library) {
+			library = l
+		}
+	}
+	who := only[library]
+	domain, _, _ := strings.Cut(imported, "/")
+	switch {
+	case library == "" && strings.Contains(domain, "."):
+		add("%s: %s is not among the libraries that we decided on", name, imported)
+	case who != nil && !slices.Contains(who, pkg) && !(isTest && slices.Contains(who, "tests")):
 		add("%s: only %s may import %s", name, strings.Join(who, ", "), imported)
 	}
 	ours, is := strings.CutPrefix(imported, module)
@@ -152,6 +202,13 @@ func TestHouseRules(t *testing.T) {
 		"wg stays lean":        {"cmd/wg/a.go", imports("wgtools/internal/rtnl"), "cmd/wg/a.go: cmd/wg may not import internal/rtnl"},
 		"a guarded library":    {"cmd/wg/a.go", imports("github.com/vishvananda/netlink"), "cmd/wg/a.go: only internal/rtnl may import github.com/vishvananda/netlink"},
 		"in tests too":         {"cmd/wg/a_test.go", imports("github.com/vishvananda/netlink"), "cmd/wg/a_test.go: only internal/rtnl may import github.com/vishvananda/netlink"},
+		"below a library":      {"internal/show/a.go", imports("golang.zx2c4.com/wireguard/wgctrl/wgtypes"), "internal/show/a.go: only internal/netlinkwg may import golang.zx2c4.com/wireguard/wgctrl/wgtypes"},
+		"the library's home":   {"internal/netlinkwg/a_test.go", imports("golang.zx2c4.com/wireguard/wgctrl"), ""},
+		"the device's code":    {"internal/netlinkwg/a.go", imports("golang.zx2c4.com/wireguard/tun/netstack"), "internal/netlinkwg/a.go: only internal/userspace may import"},
+		"an unknown library":   {"internal/show/a.go", imports("github.com/x/y"), "internal/show/a.go: github.com/x/y is not among"},
+		"one for tests":        {"cmd/wg/a.go", imports("github.com/creack/pty"), "cmd/wg/a.go: only tests may import github.com/creack/pty"},
+		"one of a test":        {"cmd/wg/a_test.go", imports("github.com/creack/pty"), ""},
+		"wg stays light":       {"cmd/wg/a.go", imports("net/http"), "cmd/wg reaches net/http, by cmd/wg"},
 		"a package for tests":  {"cmd/wg-quick/a.go", imports("wgtools/internal/plan/plantest"), "cmd/wg-quick/a.go: internal/plan/plantest is for tests"},
 		"but tests may":        {"cmd/wg/a_test.go", imports("wgtools/internal/fakedevice"), ""},
 		"processes":            {"internal/config/a.go", imports("os/exec"), "internal/config/a.go: only "},
@@ -171,5 +228,25 @@ func TestHouseRules(t *testing.T) {
 				t.Errorf("found %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// What is heavy is found behind other packages too.
+func TestHouseLean(t *testing.T) {
+	file := func(imported string) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte("// SPDX-License-Identifier: MIT\n// SPDX-FileCopyrightText: x\n\npackage x\nimport _ \"" + imported + "\"\n")}
+	}
+	broken, err := check(fstest.MapFS{
+		"cmd/wg/a.go":               file("wgtools/internal/config"),
+		"internal/config/a.go":      file("wgtools/internal/device"),
+		"internal/device/a.go":      file("text/template"),
+		"internal/unrelated.go":     file("net/http"),
+		"internal/device/b_test.go": file("net/http"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(broken, "\n"), "cmd/wg reaches text/template, by cmd/wg, internal/config, internal/device"; got != want {
+		t.Errorf("found %q, want %q", got, want)
 	}
 }
