@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"wgtools/internal/device"
+	"wgtools/internal/keys"
+)
+
+// Live is a tunnel as it is, for writing it into its file. What is absent or
+// zero is not known or not there.
+type Live struct {
+	PrivateKey device.Optional[keys.Key]
+	ListenPort uint16
+	Fwmark     uint32
+	MTU        int            // bytes
+	Addresses  []netip.Prefix // those that are worth keeping: not what the system gives by itself
+	Peers      []device.Peer
+}
+
+// Update makes the file say what is live, and changes nothing else: comments,
+// order, spacing, hooks and unknown keys stay, and a value that says the same
+// as before stays as it is written. A listen port, a mark and an MTU that the
+// file doesn't name were chosen at run time and are left out; so are addresses
+// in place of an endpoint's host name.
+func (d *Document) Update(live Live) {
+	e := editor{doc: d, drop: make([]bool, len(d.Lines)), after: map[int][][]byte{}}
+	e.sections()
+	e.iface(live)
+	e.peers(live.Peers)
+	e.finish()
+}
+
+// An editor collects changes of lines and makes them all at the end.
+type editor struct {
+	doc   *Document
+	drop  []bool
+	after map[int][][]byte // new lines behind a line; -1: at the start
+	parts []part
+}
+
+// A part is a section of the file: its header's line and those up to the next.
+type part struct {
+	kind        section
+	header, end int
+}
+
+func (e *editor) sections() {
+	for i, l := range e.doc.Lines {
+		if !l.Header {
+			continue
+		}
+		if n := len(e.parts); n > 0 {
+			e.parts[n-1].end = i
+		}
+		p := part{header: i, end: len(e.doc.Lines)}
+		switch name := squeeze(nil, []byte(l.Section)); {
+		case foldEqual(name, "Interface"):
+			p.kind = interfaceSection
+		case foldEqual(name, "Peer"):
+			p.kind = peerSection
+		}
+		e.parts = append(e.parts, p)
+	}
+}
+
+// lines returns the lines of the parts that set the key name.
+func (e *editor) lines(parts []part, name string) (list []int) {
+	for _, p := range parts {
+		for i := p.header + 1; i < p.end; i++ {
+			l := &e.doc.Lines[i]
+			if !l.Key.IsEmpty() && foldEqual(squeeze(nil, l.Key.Of(l.Text)), name) {
+				list = append(list, i)
+			}
+		}
+	}
+	return list
+}
+
+// value returns the value of a line without white space.
+func (e *editor) value(i int) string {
+	l := &e.doc.Lines[i]
+	return string(squeeze(nil, l.Value.Of(l.Text)))
+}
+
+// replace gives a line another value.
+func (e *editor) replace(i int, value string) {
+	l := &e.doc.Lines[i]
+	l.Text = slices.Concat(l.Text[:l.Value.Start], []byte(value), l.Text[l.Value.End:])
+}
+
+// add puts "name = value" behind the last line of the first part that sets
+// anything, or behind its header.
+func (e *editor) add(p part, name, value string) {
+	at := p.header
+	for i := p.header + 1; i < p.end; i++ {
+		if !e.doc.Lines[i].Key.IsEmpty() {
+			at = i
+		}
+	}
+	e.after[at] = append(e.after[at], []byte(name+" = "+value+e.ending(p.header)))
+}
+
+// ending is how lines end near line i.
+func (e *editor) ending(i int) string {
+	if i >= 0 && i < len(e.doc.Lines) && bytes.HasSuffix(e.doc.Lines[i].Text, []byte("\r\n")) {
+		return "\r\n"
+	}
+	return "\n"
+}
+
+// set makes the last of the lines that set name say value, unless it does so
+// already in other words, and adds one if there is none. An empty value takes
+// the lines away.
+func (e *editor) set(parts []part, name, value string, same func(old string) bool) {
+	lines := e.lines(parts, name)
+	switch {
+	case len(lines) > 0 && same(e.value(lines[len(lines)-1])):
+	case value == "":
+		for _, i := range lines {
+			e.drop[i] = true
+		}
+	case len(lines) == 0:
+		e.add(parts[0], name, value)
+	default:
+		e.replace(lines[len(lines)-1], value)
+	}
+}
+
+func (e *editor) iface(live Live) {
+	var parts []part
+	for _, p := range e.parts {
+		if p.kind == interfaceSection {
+			parts = append(parts, p)
+		}
+	}
+	if len(parts) == 0 {
+		if !live.PrivateKey.Set && len(live.Addresses) == 0 {
+			return
+		}
+		e.after[-1] = append(e.after[-1], []byte("[Interface]"+e.ending(0)))
+		for _, a := range live.Addresses {
+			e.after[-1] = append(e.after[-1], []byte("Address = "+a.String()+e.ending(0)))
+		}
+		if live.PrivateKey.Set {
+			e.after[-1] = append(e.after[-1], []byte("PrivateKey = "+live.PrivateKey.Value.Base64()+e.ending(0)))
+		}
+		return
+	}
+	e.addresses(parts, live.Addresses)
+	if live.PrivateKey.Set {
+		e.set(parts, "PrivateKey", live.PrivateKey.Value.Base64(), func(old string) bool {
+			k, err := keys.Parse(old)
+			return err == nil && k.Clamp() == live.PrivateKey.Value.Clamp() // devices clamp
+		})
+	}
+	named := func(name, value string, same func(string) bool) {
+		if len(e.lines(parts, name)) > 0 {
+			e.set(parts, name, value, same)
+		}
+	}
+	if live.ListenPort != 0 {
+		port := fmt.Sprint(live.ListenPort)
+		named("ListenPort", port, func(old string) bool { return strings.TrimLeft(old, "+0") == port })
+	}
+	mark := "off"
+	if live.Fwmark != 0 {
+		mark = fmt.Sprintf("0x%x", live.Fwmark)
+	}
+	named("FwMark", mark, func(old string) bool {
+		n, err := ParseFwmark(old)
+		return err == nil && n == live.Fwmark
+	})
+	if live.MTU != 0 {
+		named("MTU", fmt.Sprint(live.MTU), func(old string) bool { return old == fmt.Sprint(live.MTU) })
+	}
+}
+
+// addresses takes out of the Address lines what isn't live and adds what is new.
+func (e *editor) addresses(parts []part, live []netip.Prefix) {
+	lines := e.lines(parts, "Address")
+	known := map[netip.Prefix]bool{}
+	last := -1
+	for _, i := range lines {
+		l := &e.doc.Lines[i]
+		var kept []string
+		gone := false
+		for _, w := range words(Value{Text: string(l.Value.Of(l.Text))}) {
+			p, err := ParseAddress(w.Text)
+			if err == nil && !slices.Contains(live, p) {
+				gone = true
+				continue
+			}
+			known[p] = true
+			kept = append(kept, w.Text)
+		}
+		switch {
+		case gone && len(kept) == 0:
+			e.drop[i] = true
+		case gone:
+			e.replace(i, strings.Join(kept, ", "))
+		}
+		if len(kept) > 0 {
+			last = i
+		}
+	}
+	for _, p := range live {
+		if known[p] {
+			continue
+		}
+		if last < 0 {
+			e.after[parts[0].header] = append(e.after[parts[0].header], []byte("Address = "+p.String()+e.ending(parts[0].header)))
+			continue
+		}
+		e.after[last] = append(e.after[last], []byte("Address = "+p.String()+e.ending(last)))
+	}
+}
+
+// ParseAddress reads an address of a link: ADDRESS/BITS, or ADDRESS alone,
+// which stands for all its bits.
+func ParseAddress(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		return netip.ParsePrefix(s)
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// peers brings the sections of peers up to date: those of peers that are gone
+// go, with the comments that belong to them, and new ones come at the end.
+func (e *editor) peers(live []device.Peer) {
+	byKey := make(map[keys.Key]*device.Peer, len(live))
+	for i := range live {
+		byKey[live[i].PublicKey] = &live[i]
+	}
+	written := make(map[keys.Key]bool, len(live))
+	for n, p := range e.parts {
+		if p.kind != peerSection {
+			continue
+		}
+		lines := e.lines([]part{p}, "PublicKey")
+		if len(lines) == 0 {
+			continue
+		}
+		key, err := keys.Parse(e.value(lines[len(lines)-1]))
+		if err != nil {
+			continue
+		}
+		peer := byKey[key]
+		if peer == nil || written[key] { // gone, or said already
+			e.remove(n)
+			continue
+		}
+		written[key] = true
+		e.peer(p, peer)
+	}
+	for i := range live {
+		if !written[live[i].PublicKey] {
+			e.appendPeer(&live[i])
+		}
+	}
+}
+
+func (e *editor) peer(p part, peer *device.Peer) {
+	parts := []part{p}
+	psk := ""
+	if !peer.PresharedKey.IsZero() {
+		psk = peer.PresharedKey.Base64()
+	}
+	e.set(parts, "PresharedKey", psk, func(old string) bool { return old == psk })
+	if peer.Endpoint.IsValid() {
+		text := string(device.AppendEndpoint(nil, peer.Endpoint))
+		e.set(parts, "Endpoint", text, func(old string) bool {
+			at, err := netip.ParseAddrPort(old)
+			return err != nil || at == peer.Endpoint // a host name stays
+		})
+	}
+	keepalive := ""
+	if peer.PersistentKeepalive != 0 {
+		keepalive = fmt.Sprint(peer.PersistentKeepalive)
+	}
+	e.set(parts, "PersistentKeepalive", keepalive, func(old string) bool {
+		n, err := ParseKeepalive(old)
+		return err == nil && n == peer.PersistentKeepalive
+	})
+	e.allowedIPs(p, peer.AllowedIPs)
+}
+
+func (e *editor) allowedIPs(p part, live []netip.Prefix) {
+	lines := e.lines([]part{p}, "AllowedIPs")
+	var all []device.AllowedIP
+	for _, i := range lines {
+		ips, _, err := AppendAllowedIPs(all, e.value(i), nil)
+		if err != nil {
+			all = nil
+			break
+		}
+		all = ips
+	}
+	have := make([]netip.Prefix, 0, len(all))
+	for _, ip := range all {
+		if !ip.Remove {
+			have = append(have, ip.Masked())
+		}
+	}
+	want := slices.Clone(live)
+	slices.SortFunc(have, netip.Prefix.Compare)
+	slices.SortFunc(want, netip.Prefix.Compare)
+	if slices.Equal(slices.Compact(have), slices.Compact(want)) {
+		return
+	}
+	var b []byte
+	for i, ip := range live {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = device.AppendPrefix(b, ip)
+	}
+	for n, i := range lines {
+		if n > 0 || len(live) == 0 {
+			e.drop[i] = true
+		}
+	}
+	switch {
+	case len(live) == 0:
+	case len(lines) == 0:
+		e.add(p, "AllowedIPs", string(b))
+	default:
+		e.replace(lines[0], string(b))
+	}
+}
+
+// remove takes a section away, from the comments above its header that belong
+// to it up to those that belong to the next one.
+func (e *editor) remove(n int) {
+	p := e.parts[n]
+	end := p.end
+	if n+1 < len(e.parts) {
+		end = e.lead(e.parts[n+1].header)
+	}
+	for i := e.lead(p.header); i < end; i++ {
+		e.drop[i] = true
+	}
+}
+
+// lead returns the first of the comment lines right above a header that belong
+// to it: up to a blank line, a setting, or the mark of another peer's end. What
+// stands right below a setting belongs to that section, unless it is marked.
+func (e *editor) lead(header int) int {
+	first := header
+	for i := header - 1; i >= 0; i-- {
+		l := &e.doc.Lines[i]
+		if len(trim(l.Text)) == 0 {
+			return first
+		}
+		if l.Comment.IsEmpty() || !l.Key.IsEmpty() || l.Header {
+			if first < header {
+				if _, rank := nameIn(e.doc.Lines[first].Comment.Of(e.doc.Lines[first].Text)); rank < markedName {
+					return header
+				}
+			}
+			return first
+		}
+		if bytes.Contains(l.Text, []byte("END_PEER")) {
+			return first
+		}
+		first = i
+	}
+	return first
+}
+
+func (e *editor) appendPeer(p *device.Peer) {
+	last := len(e.doc.Lines) - 1
+	end := e.ending(last)
+	var b []byte
+	line := func(name, value string) { b = append(b, name+" = "+value+end...) }
+	b = append(b, end+"[Peer]"+end...)
+	line("PublicKey", p.PublicKey.Base64())
+	if !p.PresharedKey.IsZero() {
+		line("PresharedKey", p.PresharedKey.Base64())
+	}
+	if len(p.AllowedIPs) > 0 {
+		var list []byte
+		for i, ip := range p.AllowedIPs {
+			if i > 0 {
+				list = append(list, ", "...)
+			}
+			list = device.AppendPrefix(list, ip)
+		}
+		line("AllowedIPs", string(list))
+	}
+	if p.Endpoint.IsValid() {
+		line("Endpoint", string(device.AppendEndpoint(nil, p.Endpoint)))
+	}
+	if p.PersistentKeepalive != 0 {
+		line("PersistentKeepalive", fmt.Sprint(p.PersistentKeepalive))
+	}
+	e.after[last] = append(e.after[last], b)
+}
+
+// finish makes the changes.
+func (e *editor) finish() {
+	var lines []Line
+	add := func(texts [][]byte) {
+		for _, text := range texts {
+			for line := range bytes.Lines(text) {
+				lines = append(lines, Line{Text: line})
+			}
+		}
+	}
+	add(e.after[-1])
+	for i := range e.doc.Lines {
+		l := e.doc.Lines[i]
+		if !e.drop[i] {
+			if more := e.after[i]; more != nil && !bytes.HasSuffix(l.Text, []byte("\n")) {
+				l.Text = append(slices.Clip(l.Text), e.ending(i-1)...)
+			}
+			lines = append(lines, l)
+		}
+		add(e.after[i])
+	}
+	var b []byte
+	for i := range lines {
+		b = append(b, lines[i].Text...)
+	}
+	*e.doc = *Scan(e.doc.File, b)
+}
