@@ -46,7 +46,7 @@ type Peer struct {
 	Endpoint            string   `json:"endpoint,omitempty"`
 	PersistentKeepalive int      `json:"persistent_keepalive,omitempty"`
 	AllowedIPs          []string `json:"allowed_ips,omitempty"`
-	Handshake           any      `json:"handshake,omitempty"` // seconds since 1970, or "now-62"
+	Handshake           any      `json:"handshake,omitempty"` // seconds since 1970, an int, or "now-62"
 	HandshakeNsec       int64    `json:"handshake_nsec,omitempty"`
 	Rx                  uint64   `json:"rx,omitempty"`
 	Tx                  uint64   `json:"tx,omitempty"`
@@ -161,7 +161,7 @@ func (d *Device) State() State {
 		if q.PresharedKey == none {
 			q.PresharedKey = ""
 		}
-		if q.Handshake == 0.0 {
+		if q.Handshake == 0.0 || q.Handshake == 0 {
 			q.Handshake = nil
 		}
 		q.AllowedIPs = slices.Sorted(slices.Values(p.AllowedIPs))
@@ -181,7 +181,7 @@ func (d *Device) Requests() []string {
 }
 
 // Get returns the answer to a get request. Moments relative to now become
-// seconds; told notes which.
+// seconds; told, unless it is nil, notes which.
 func (d *Device) Get(now time.Time, told map[string]string) []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -213,12 +213,16 @@ func (d *Device) Get(now time.Time, told map[string]string) []byte {
 
 func seconds(handshake any, now time.Time, told map[string]string) int64 {
 	switch h := handshake.(type) {
-	case float64:
+	case int:
+		return int64(h)
+	case float64: // of JSON
 		return int64(h)
 	case string:
 		offset, _ := strconv.ParseInt(strings.TrimPrefix(strings.TrimPrefix(h, "now"), "+"), 10, 64)
 		when := now.Unix() + offset
-		told[strconv.FormatInt(when, 10)] = h
+		if told != nil {
+			told[strconv.FormatInt(when, 10)] = h
+		}
 		return when
 	}
 	return 0

@@ -38,13 +38,14 @@ type Server struct {
 	ln     net.Listener
 	done   sync.WaitGroup
 
-	mu   sync.Mutex
-	told map[string]string
+	mu    sync.Mutex
+	told  map[string]string
+	conns map[net.Conn]bool
 }
 
 // Serve starts a server in the directory dir.
 func Serve(dir, name string, spec Spec) (*Server, error) {
-	s := &Server{spec: spec, path: filepath.Join(dir, name+".sock"), told: map[string]string{}}
+	s := &Server{spec: spec, path: filepath.Join(dir, name+".sock"), told: map[string]string{}, conns: map[net.Conn]bool{}}
 	var err error
 	if s.Device, err = New(spec); err != nil {
 		return nil, err
@@ -74,6 +75,9 @@ func (s *Server) accept() {
 		if err != nil {
 			return
 		}
+		s.mu.Lock()
+		s.conns[c] = true
+		s.mu.Unlock()
 		s.done.Go(func() {
 			defer c.Close()
 			s.converse(c)
@@ -121,7 +125,9 @@ func (s *Server) write(c net.Conn, answer []byte) error {
 		if _, err := c.Write(answer[:n]); err != nil {
 			return err
 		}
-		answer = answer[n:]
+		if answer = answer[n:]; len(answer) > 0 {
+			time.Sleep(2 * time.Millisecond) // so that they are read one by one
+		}
 	}
 	return nil
 }
@@ -139,13 +145,24 @@ func (s *Server) SocketExists() bool {
 	return err == nil
 }
 
+// grace is how long a connection may still be talked on while its server closes.
+const grace = 2 * time.Second
+
 // Close ends the server, once what it has under way is answered, and removes
-// what it put into the directory.
+// what it put into the directory. Clients that go on talking are cut off.
 func (s *Server) Close() error {
 	var err error
 	if s.ln != nil {
 		err = s.ln.Close()
+		cut := time.AfterFunc(grace, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for c := range s.conns {
+				c.Close()
+			}
+		})
 		s.done.Wait()
+		cut.Stop()
 	}
 	if e := os.Remove(s.path); e != nil && !errors.Is(e, os.ErrNotExist) {
 		err = errors.Join(err, e)
