@@ -147,7 +147,7 @@ func TestDecodeErrors(t *testing.T) {
 		"byte-order mark": {"\ufeff[Interface]", "Line unrecognized: `\ufeff[Interface]'\n" + parsing +
 			"wg0.conf:1:1: a byte-order mark stands before the text\nhint: save the file as UTF-8 without a byte-order mark"},
 		"text after a section": {"[Peer] bob", "Line unrecognized: `[Peer]bob'\n" + parsing +
-			"wg0.conf:1:1: text after a section's ]\nhint: put it into a comment: [Peer] # bob"},
+			"wg0.conf:1:1: text after a section's ]\nhint: put it into a comment: [Peer] # …"},
 		"unknown section": {"[Peers]", "Line unrecognized: `[Peers]'\n" + parsing +
 			"wg0.conf:1:1: unknown section\nhint: did you mean [Peer]?"},
 		"a secret key is hidden": {iface + "PrivateKey = " + key[:43], "Key is not the correct length or format: `(hidden)'\n" + parsing +

@@ -56,7 +56,7 @@ func (d *decoder) explainSection(s string) (reason, hint string, offset int) {
 	case end < 0:
 		return "the section's ] is missing", "sections are [Interface] and [Peer]", len(s) - 1
 	case end < len(s)-1 && (strings.EqualFold(s[:end+1], "[Interface]") || strings.EqualFold(s[:end+1], "[Peer]")):
-		return "text after a section's ]", "put it into a comment: " + s[:end+1] + " # " + s[end+1:], 0
+		return "text after a section's ]", "put it into a comment: " + s[:end+1] + " # …", 0
 	case strings.EqualFold(s, "[Peers]"), strings.EqualFold(s, "[WireGuardPeer]"):
 		return "unknown section", "did you mean [Peer]?", 0
 	}

@@ -50,6 +50,7 @@ type editor struct {
 type part struct {
 	kind        section
 	header, end int
+	quick       bool // wg-quick takes it for [Interface] too, which is stricter
 }
 
 func (e *editor) sections() {
@@ -63,7 +64,8 @@ func (e *editor) sections() {
 		p := part{header: i, end: len(e.doc.Lines)}
 		switch name := squeeze(nil, []byte(l.Section)); {
 		case foldEqual(name, "Interface"):
-			p.kind = interfaceSection
+			q := splitQuick(bytes.TrimRight(l.Text, "\r\n"))
+			p.kind, p.quick = interfaceSection, q.section(false)
 		case foldEqual(name, "Peer"):
 			p.kind = peerSection
 		}
@@ -135,26 +137,29 @@ func (e *editor) set(parts []part, name, value string, same func(old string) boo
 }
 
 func (e *editor) iface(live Live) {
-	var parts []part
+	var parts, quick []part
 	for _, p := range e.parts {
 		if p.kind == interfaceSection {
 			parts = append(parts, p)
 		}
+		if p.quick {
+			quick = append(quick, p)
+		}
+	}
+	if len(quick) > 0 {
+		e.addresses(quick, live.Addresses)
+	} else if len(live.Addresses) > 0 || len(parts) == 0 && live.PrivateKey.Set {
+		e.start("[Interface]")
+		for _, a := range live.Addresses {
+			e.start("Address = " + a.String())
+		}
 	}
 	if len(parts) == 0 {
-		if !live.PrivateKey.Set && len(live.Addresses) == 0 {
-			return
-		}
-		e.after[-1] = append(e.after[-1], []byte("[Interface]"+e.ending(0)))
-		for _, a := range live.Addresses {
-			e.after[-1] = append(e.after[-1], []byte("Address = "+a.String()+e.ending(0)))
-		}
 		if live.PrivateKey.Set {
-			e.after[-1] = append(e.after[-1], []byte("PrivateKey = "+live.PrivateKey.Value.Base64()+e.ending(0)))
+			e.start("PrivateKey = " + live.PrivateKey.Value.Base64())
 		}
 		return
 	}
-	e.addresses(parts, live.Addresses)
 	if live.PrivateKey.Set {
 		e.set(parts, "PrivateKey", live.PrivateKey.Value.Base64(), func(old string) bool {
 			k, err := keys.Parse(old)
@@ -181,6 +186,11 @@ func (e *editor) iface(live Live) {
 	if live.MTU != 0 {
 		named("MTU", fmt.Sprint(live.MTU), func(old string) bool { return old == fmt.Sprint(live.MTU) })
 	}
+}
+
+// start adds a line to those before the first.
+func (e *editor) start(line string) {
+	e.after[-1] = append(e.after[-1], []byte(line+e.ending(0)))
 }
 
 // addresses takes out of the Address lines what isn't live and adds what is new.

@@ -140,6 +140,9 @@ func FuzzUpdate(f *testing.F) {
 	addFiles(f)
 	f.Add([]byte(saved))
 	f.Fuzz(func(t *testing.T, src []byte) {
+		if bytes.IndexByte(src, 0) >= 0 {
+			t.Skip("bash drops NULs, wg ends a line there: such a file has no one meaning")
+		}
 		if _, err := config.Decode("f", src, config.Options{Dialect: config.Quick}); err != nil {
 			t.Skip("not a file that a tunnel comes from")
 		}
