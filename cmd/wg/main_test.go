@@ -375,3 +375,28 @@ func (c *lineCounter) Write(b []byte) (int, error) {
 	}
 	return c.Buffer.Write(b)
 }
+
+// Whatever the words of "wg set" are, it either makes a request that says only
+// what they say, or tells what is wrong, and never a key.
+func FuzzSet(f *testing.F) {
+	k := testKey(4).Base64()
+	f.Add("listen-port 51820 fwmark 0xca6c peer " + k + " remove endpoint [::1]:5 persistent-keepalive 25 allowed-ips +10.0.0.0/8,-::/0")
+	f.Add("peer " + k + " allowed-ips  peer " + k + " preshared-key /dev/null")
+	f.Add("peer peer")
+	f.Fuzz(func(t *testing.T, line string) {
+		words := strings.Split(line, " ")
+		for _, w := range words {
+			if strings.Contains(w, "/") && w != "/dev/null" && !strings.ContainsAny(w, ".:") {
+				t.Skip("might be any file")
+			}
+		}
+		if len(words) < 2 || len(line) > 4096 {
+			t.Skip("too few, or too many")
+		}
+		f := &fake{devices: map[string]*fakeDevice{"wg0": {}}}
+		exit, stdout, stderr := call(t, f, "", append([]string{"set", "wg0"}, words...)...)
+		if stdout != "" || (exit == 0) != (len(f.told) == 1) || exit == 1 && stderr == "" || exit > 1 {
+			t.Errorf("set %q: exit %d, stdout %q, stderr %q, told %q", words, exit, stdout, stderr, f.told)
+		}
+	})
+}
