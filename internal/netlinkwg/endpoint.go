@@ -9,10 +9,11 @@ import (
 	"strconv"
 )
 
-// zones remembers the names of links during one operation: asking for one
-// lists them all, and each peer of a device may have a zone.
+// zones remembers links during one operation: asking for one lists them all,
+// and each peer of a device may have a zone.
 type zones struct {
-	names map[uint32]string // "": no such link
+	names   map[uint32]string // "": no such link
+	indexes map[string]uint32 // 0: no such link
 }
 
 // scoped gives a its zone, as C's getnameinfo shows it: for a link-local
@@ -29,42 +30,47 @@ func (z *zones) scoped(a netip.Addr, scope uint32) netip.Addr {
 	return a.WithZone(strconv.FormatUint(uint64(scope), 10))
 }
 
-func (z *zones) name(index uint32) string {
-	if name, ok := z.names[index]; ok {
-		return name
-	}
-	if z.names == nil {
-		z.names = map[uint32]string{}
-	}
-	if link, err := net.InterfaceByIndex(int(index)); err == nil {
-		z.names[index] = link.Name
-	} else {
-		z.names[index] = ""
-	}
-	return z.names[index]
-}
-
-// index is the way back: a zone as a number, which need not be a link's, or
-// as the name of a link, which only addresses have that are local to one.
-func (z *zones) index(a netip.Addr) (scope uint32, ok bool) {
+// scope is the way back: the zone of a as a number, 0 for none. It may be a
+// number, which need not be a link's, or the name of a link, which only
+// addresses have that are local to one.
+func (z *zones) scope(a netip.Addr) (scope uint32, ok bool) {
 	zone := a.Zone()
 	if zone == "" {
 		return 0, true
 	}
 	if a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a.IsInterfaceLocalMulticast() {
-		for index, name := range z.names {
-			if name == zone {
-				return index, true
-			}
-		}
-		if link, err := net.InterfaceByName(zone); err == nil {
-			if z.names == nil {
-				z.names = map[uint32]string{}
-			}
-			z.names[uint32(link.Index)] = zone
-			return uint32(link.Index), true
+		if index := z.index(zone); index != 0 {
+			return index, true
 		}
 	}
 	n, err := strconv.ParseUint(zone, 10, 32)
 	return uint32(n), err == nil
+}
+
+func (z *zones) name(index uint32) string {
+	name, ok := z.names[index]
+	if !ok {
+		if z.names == nil {
+			z.names = map[uint32]string{}
+		}
+		if link, err := net.InterfaceByIndex(int(index)); err == nil {
+			name = link.Name
+		}
+		z.names[index] = name
+	}
+	return name
+}
+
+func (z *zones) index(name string) uint32 {
+	index, ok := z.indexes[name]
+	if !ok {
+		if z.indexes == nil {
+			z.indexes = map[string]uint32{}
+		}
+		if link, err := net.InterfaceByName(name); err == nil {
+			index = uint32(link.Index)
+		}
+		z.indexes[name] = index
+	}
+	return index
 }

@@ -173,7 +173,7 @@ func (e *encoder) endpoint(to netip.AddrPort) {
 	binary.BigEndian.PutUint16(b[2:], to.Port())
 	a := to.Addr().As16()
 	copy(b[8:], a[:])
-	scope, _ := e.zones.index(to.Addr()) // of a link that has gone: 0
+	scope, _ := e.zones.scope(to.Addr()) // of a link that has gone: 0
 	binary.NativeEndian.PutUint32(b[24:], scope)
 	e.bytes(peerEndpoint, b[:])
 }

@@ -300,7 +300,7 @@ func (r *reply) endpoint(value []byte) (netip.AddrPort, error) {
 	if e.Addr().Zone() == "" {
 		return e, nil
 	}
-	scope, ok := r.zones.index(e.Addr())
+	scope, ok := r.zones.scope(e.Addr())
 	if !ok {
 		return netip.AddrPort{}, &UnresolvedError{string(value)}
 	}

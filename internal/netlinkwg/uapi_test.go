@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -418,25 +419,42 @@ func TestConfigureDevice(t *testing.T) {
 
 // A large request is never in memory as a whole.
 func TestConfigureDeviceStreams(t *testing.T) {
-	c := &device.Change{}
-	for i := range 20_000 {
-		p := device.PeerChange{PublicKey: keys.Key{byte(i), byte(i >> 8)}}
-		for range 10 {
-			p.AllowedIPs = append(p.AllowedIPs, device.AllowedIP{Prefix: netip.MustParsePrefix("2001:db8:1111:2222:3333:4444:5555:6666/128")})
+	for _, tt := range []struct{ peers, ips int }{{20_000, 0}, {1, 100_000}, {5_000, 10}} {
+		c := peers(tt.peers)
+		for i := range c.Peers {
+			c.Peers[i].AllowedIPs = slices.Repeat(allowed("2001:db8:1111:2222:3333:4444:5555:6666/128"), tt.ips)
 		}
-		c.Peers = append(c.Peers, p)
-	}
-	d := dialogue{reply: strings.NewReader("errno=0\n\n")}
-	if err := configureDevice(&d, c); err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(d.String(), "\n"); n != 20_000*11+2 {
-		t.Errorf("sent %d lines, want %d", n, 20_000*11+2)
-	}
-	if d.longest > writeBuffer+roomForOne {
-		t.Errorf("the longest piece has %d bytes, want at most %d", d.longest, writeBuffer+roomForOne)
+		d := dialogue{reply: strings.NewReader("errno=0\n\n")}
+		if err := configureDevice(&d, c); err != nil {
+			t.Fatal(err)
+		}
+		if n, want := strings.Count(d.String(), "\n"), tt.peers*(1+tt.ips)+2; n != want {
+			t.Errorf("%+v: sent %d lines, want %d", tt, n, want)
+		}
+		if d.longest > writeBuffer+roomForOne {
+			t.Errorf("%+v: the longest piece has %d bytes, want at most %d", tt, d.longest, writeBuffer+roomForOne)
+		}
 	}
 }
+
+// A device that hangs up at once is not one that speaks another protocol.
+func TestReadDeviceHangsUp(t *testing.T) {
+	rw := struct {
+		io.Reader
+		io.Writer
+	}{strings.NewReader(""), brokenPipe{}}
+	if err := readDevice(t.Context(), rw, "wg0", &collector{}); err != syscall.EPIPE {
+		t.Errorf("got %v, want %v", err, syscall.EPIPE)
+	}
+	rw.Reader = strings.NewReader("listen_port=5\nerrno=0\n\n")
+	if err := readDevice(t.Context(), rw, "wg0", &collector{}); err != nil {
+		t.Errorf("answered before the request: %v, want nil", err)
+	}
+}
+
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
 func TestConfigureDeviceAnswers(t *testing.T) {
 	tests := map[string]struct {
