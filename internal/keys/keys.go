@@ -78,28 +78,31 @@ func ParseHex[T string | []byte](s T) (Key, error) {
 	if len(s) != HexLen {
 		return Key{}, ErrFormat
 	}
+	var bad byte
 	for i := range k {
-		hi, ok1 := nibble(s[2*i])
-		lo, ok2 := nibble(s[2*i+1])
-		if !ok1 || !ok2 {
-			return Key{}, ErrFormat
-		}
-		k[i] = hi<<4 | lo
+		hi, lo := nibbles[s[2*i]], nibbles[s[2*i+1]]
+		bad |= hi | lo
+		k[i] = hi<<4 | lo&15
+	}
+	if bad > 15 {
+		return Key{}, ErrFormat
 	}
 	return k, nil
 }
 
-func nibble(c byte) (byte, bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10, true
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10, true
+// nibbles maps a hexadecimal digit to its value, all else to 0xff.
+var nibbles = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0xff
 	}
-	return 0, false
-}
+	for i := range byte(10) {
+		t['0'+i] = i
+	}
+	for i := range byte(6) {
+		t['a'+i], t['A'+i] = 10+i, 10+i
+	}
+	return t
+}()
 
 // NewPrivate makes a private key: 32 random bytes, clamped (RFC 7748, section 5).
 // The error is the operating system's, where it has no randomness.

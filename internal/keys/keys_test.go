@@ -233,3 +233,12 @@ func BenchmarkAppendBase64(b *testing.B) {
 		buf = k.AppendBase64(buf[:0])
 	}
 }
+
+func BenchmarkParseHex(b *testing.B) {
+	var k keys.Key
+	rand.Read(k[:])
+	text := k.AppendHex(nil)
+	for b.Loop() {
+		keys.ParseHex(text)
+	}
+}
