@@ -42,7 +42,8 @@ func run(t *testing.T, f func(k *Kernel)) {
 	netnstest.Run(t, func() error {
 		ip(t, "link add wg0 type veth peer name peer0")
 		ip(t, "link set wg0 addrgenmode none")
-		ip(t, "link set peer0 addrgenmode none up")
+		ip(t, "link set peer0 addrgenmode none")
+		ip(t, "link set peer0 up")
 		k, err := Open()
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -55,7 +56,7 @@ func serve(dev string, logs *logger, up func()) error {
 	if err != nil {
 		return fmt.Errorf("link %s: %w", dev, err)
 	}
-	d := device.NewDevice(deletable{link}, conn.NewDefaultBind(), logs.device(os.Getenv("LOG_LEVEL")))
+	d := device.NewDevice(&deletable{Device: link}, conn.NewDefaultBind(), logs.device(os.Getenv("LOG_LEVEL")))
 	defer d.Close()
 	socket := os.NewFile(socketFD, "socket")
 	l, err := ipc.UAPIListen(dev, socket)
@@ -84,21 +85,28 @@ func serve(dev string, logs *logger, up func()) error {
 
 // A deletable is a link whose deletion is an ordinary end: no errors are
 // logged then.
-type deletable struct{ tun.Device }
+type deletable struct {
+	tun.Device
+	last atomic.Int64 // MTU
+}
 
-func (l deletable) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+func (l *deletable) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	n, err := l.Device.Read(bufs, sizes, offset)
-	if errors.Is(err, unix.EBADFD) {
-		err = os.ErrClosed
+	if err != nil {
+		// The error itself depends on the moment: ask for what is meant.
+		if _, gone := l.Device.MTU(); errors.Is(gone, unix.ENODEV) {
+			err = os.ErrClosed
+		}
 	}
 	return n, err
 }
 
-func (l deletable) MTU() (int, error) {
+func (l *deletable) MTU() (int, error) {
 	mtu, err := l.Device.MTU()
 	if errors.Is(err, unix.ENODEV) {
-		return device.DefaultMTU, nil
+		return int(l.last.Load()), nil
 	}
+	l.last.Store(int64(mtu))
 	return mtu, err
 }
 

@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 	if IsDevice(os.Args) {
 		os.Exit(Main(os.Args))
 	}
+	// With the race detector every process would wait a second before it ends.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	os.Exit(m.Run())
 }
 
