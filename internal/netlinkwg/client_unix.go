@@ -51,3 +51,11 @@ func (c *client) Configure(ctx context.Context, name string, change *device.Chan
 	}
 	return c.kernel.Configure(ctx, name, change)
 }
+
+// nameLen is how long the name of a link can be, in bytes (IFNAMSIZ less the
+// final NUL).
+const nameLen = 15
+
+// cutName shortens a name to what a link can have, as the original does
+// without a word.
+func cutName(name string) string { return name[:min(len(name), nameLen)] }

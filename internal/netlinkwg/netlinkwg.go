@@ -53,14 +53,6 @@ type Sink interface {
 	Restart() bool
 }
 
-// nameLen is how long the name of a link can be, in bytes (IFNAMSIZ less the
-// final NUL).
-const nameLen = 15
-
-// cutName shortens a name to what a link can have, as the original does
-// without a word.
-func cutName(name string) string { return name[:min(len(name), nameLen)] }
-
 // ReadAll reads the device name and all its peers into memory.
 func ReadAll(ctx context.Context, c Client, name string) (*device.Device, []device.Peer, error) {
 	var s collector
