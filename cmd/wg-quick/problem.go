@@ -120,6 +120,9 @@ func (a *app) explainStep(err error, failed *plan.Error) error {
 		if tun, ok := errors.AsType[*userspace.TUNError](failed.Err); ok {
 			p.advice = append(p.advice, tun.Advice()...)
 		}
+		if op.Program == "" && errors.Is(failed.Err, fs.ErrExist) {
+			p.hint("a device of this name is up in another network namespace that shares /var/run/wireguard: take another name")
+		}
 		if errors.Is(failed.Err, exec.ErrNotFound) {
 			p.hint(fmt.Sprintf("WG_QUICK_USERSPACE_IMPLEMENTATION is `%s'; without it the userspace device that is built in is used", op.Program))
 		}

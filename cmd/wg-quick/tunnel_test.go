@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -494,10 +495,31 @@ func TestWithoutTUN(t *testing.T) {
 	})
 }
 
+// A device in another namespace has the name, and the socket is shared.
+func TestForeignSocket(t *testing.T) {
+	isolated(t, func(s *site) {
+		if hasKernelDevice() {
+			t.Skip("the kernel has WireGuard: no socket is made")
+		}
+		if err := os.MkdirAll("/run/wireguard", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("unix", "/var/run/wireguard/wg0.sock")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		before := s.state()
+		s.expect(s.wgQuick("up", s.file("wg0", ordinary, "10.50.0.0/16")), result{status: 1, err: "[#] ip link add dev wg0 type wireguard\n" +
+			"wg-quick: wg-quick-userspace wg0: socket /var/run/wireguard/wg0.sock: another program serves it: file already exists\n" +
+			"hint: a device of this name is up in another network namespace that shares /var/run/wireguard: take another name\n"})
+		s.same(before)
+	})
+}
+
 // Many routes are one batch, and all go with the link.
 func TestManyRoutes(t *testing.T) {
 	isolated(t, func(s *site) {
-		before := s.state()
 		var allowed []string
 		for i := range 1000 {
 			allowed = append(allowed, fmt.Sprintf("10.%d.%d.0/24", 100+i/256, i%256))
@@ -514,7 +536,7 @@ func TestManyRoutes(t *testing.T) {
 
 		// One of them is there already, late in the batch.
 		s.ip("route add 10.100.0.0/24 dev uplink")
-		before = s.state()
+		before := s.state()
 		got = s.wgQuick("up", path)
 		if want := "wg-quick: ip -4 route add 10.100.0.0/24 dev wg0: file exists\n"; !strings.Contains(got.err, want) || got.status != 1 {
 			t.Errorf("exit status %d, no %q", got.status, want)

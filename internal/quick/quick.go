@@ -116,8 +116,12 @@ func (s *Session) makeLink(ctx context.Context, dev string) error {
 		s.Say(fallback)
 		err = s.Tx.Apply(ctx, plan.Step{Do: plan.StartDevice{Dev: dev, Program: s.Userspace}, Undo: undo})
 	}
-	if errors.Is(err, fs.ErrExist) { // somebody was faster
-		return alreadyExists(dev)
+	if errors.Is(err, fs.ErrExist) {
+		// Somebody was faster. Else it is only the socket that is there, of a
+		// device in another namespace.
+		if exists, e := s.Look.LinkExists(ctx, dev); e == nil && exists {
+			return alreadyExists(dev)
+		}
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -63,8 +64,11 @@ func ask(t *testing.T, dev, request string) string {
 	return string(answer)
 }
 
-// pid returns the process that serves dev, 0 if there is none. Other tests'
-// processes have other names of links.
+// name returns a link's name that no other process has, so that pid finds
+// ours.
+func name(n int) string { return fmt.Sprintf("us%d.%d", os.Getpid(), n) }
+
+// pid returns the process that serves dev, 0 if there is none.
 func pid(dev string) int {
 	want := ProcessName + "\x00" + dev + "\x00"
 	all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -86,7 +90,7 @@ func deleteLink(t *testing.T, dev string) {
 
 func TestDevice(t *testing.T) {
 	isolated(t, func() {
-		const dev = "ustest0"
+		dev := name(0)
 		if err := Start(t.Context(), dev); err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +157,7 @@ func TestDevice(t *testing.T) {
 // is no obstacle.
 func TestStaleSocket(t *testing.T) {
 	isolated(t, func() {
-		const dev = "ustest1"
+		dev := name(1)
 		if err := Start(t.Context(), dev); err != nil {
 			t.Fatal(err)
 		}
@@ -162,6 +166,12 @@ func TestStaleSocket(t *testing.T) {
 			t.Fatal(err)
 		}
 		process.Wait(t.Context())
+		for { // the link goes with the last of the process
+			if _, err := net.InterfaceByName(dev); err != nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
 		if _, err := os.Stat(socketPath(dev)); err != nil {
 			t.Fatalf("the socket is gone by itself: %v", err)
 		}
@@ -176,7 +186,7 @@ func TestStaleSocket(t *testing.T) {
 
 func TestTerminated(t *testing.T) {
 	isolated(t, func() {
-		const dev = "ustest2"
+		dev := name(2)
 		if err := Start(t.Context(), dev); err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +209,7 @@ func TestTerminated(t *testing.T) {
 
 func TestStartFails(t *testing.T) {
 	isolated(t, func() {
-		const dev = "ustest3"
+		dev := name(3)
 		if out, err := exec.Command("ip", "link", "add", dev, "type", "veth").CombinedOutput(); err != nil {
 			t.Fatalf("ip link add: %v\n%s", err, out)
 		}
@@ -226,7 +236,7 @@ func TestStartFails(t *testing.T) {
 
 		cancelled, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := Start(cancelled, "ustest4"); !errors.Is(err, context.Canceled) {
+		if err := Start(cancelled, name(4)); !errors.Is(err, context.Canceled) {
 			t.Errorf("Start when interrupted: %v", err)
 		}
 	})
@@ -237,7 +247,7 @@ func TestNoTUN(t *testing.T) {
 		if err := unix.Mount("none", "/dev/net", "tmpfs", 0, ""); err != nil {
 			t.Fatal(err)
 		}
-		err := Start(t.Context(), "ustest5")
+		err := Start(t.Context(), name(5))
 		e, ok := errors.AsType[*TUNError](err)
 		if !ok || e.Error() != "/dev/net/tun: no such file or directory" || !strings.Contains(e.Hint, "docker run --cap-add NET_ADMIN --device /dev/net/tun") {
 			t.Errorf("without /dev/net/tun: %v", err)

@@ -22,16 +22,16 @@ func Find(dev string) *Process {
 	return &Process{c}
 }
 
-// Wait returns once the process has ended, which it does when its link is
-// deleted, or when ctx is done or the process takes more than some seconds.
-// p may be nil.
+// Wait returns once the process has given up its socket, which it does when
+// its link is deleted, and is as good as ended; or when ctx is done; or if the
+// process takes more than some seconds. p may be nil.
 func (p *Process) Wait(ctx context.Context) {
 	if p == nil {
 		return
 	}
 	defer p.conn.Close()
-	// The connection ends with the process, and no earlier: a device reads
-	// requests until then, and gets none.
+	// The connection ends when the process closes its files, and no earlier: a
+	// device reads requests until then, and gets none.
 	p.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 	defer context.AfterFunc(ctx, func() { p.conn.SetReadDeadline(time.Unix(1, 0)) })()
 	p.conn.Read(make([]byte, 1))
