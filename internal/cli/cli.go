@@ -98,6 +98,9 @@ func Strerror(err error) string {
 }
 
 func errnoText(errno syscall.Errno) string {
+	if errno == 133 { // EHWPOISON, which Go's table lacks
+		return "Memory page has hardware error"
+	}
 	s := errno.Error()
 	if strings.HasPrefix(s, "errno ") {
 		return fmt.Sprintf("Unknown error %d", int(errno))

@@ -366,7 +366,7 @@ func TestPeerNames(t *testing.T) {
 }
 
 // fast resolves numbers without noting them.
-type fast struct{ literal }
+type fast struct{}
 
 func (fast) Port(string) (uint16, error)                     { return 51820, nil }
 func (fast) Endpoint(s string) (e netip.AddrPort, err error) { return netip.ParseAddrPort(s) }
