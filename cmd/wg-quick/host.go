@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 
+	"wgtools/internal/config"
 	"wgtools/internal/device"
 	"wgtools/internal/netlinkwg"
 	"wgtools/internal/plan"
@@ -27,6 +28,7 @@ var (
 	_ plan.Routes    = host{}
 	_ plan.Devices   = host{}
 	_ plan.Userspace = host{}
+	_ plan.Files     = host{}
 	_ quick.Observer = host{}
 )
 
@@ -40,7 +42,7 @@ func (a *app) session(f func(s *quick.Session) error) error {
 	h := host{k, netlinkwg.New(), a}
 	return f(&quick.Session{
 		Tx: &plan.Tx{
-			Host:  &plan.Host{Links: h, Devices: h, Userspace: h, Routes: h, Shell: newShell(a)},
+			Host:  &plan.Host{Links: h, Devices: h, Userspace: h, Routes: h, Shell: newShell(a), Files: h},
 			Trace: a.trace,
 		},
 		Look:      h,
@@ -81,6 +83,17 @@ func (h host) Peers(ctx context.Context, dev string) (quick.Peers, error) {
 	var s peerSink
 	err := h.client.Read(ctx, dev, &s)
 	return s.Peers, err
+}
+
+// Live implements [quick.Observer].
+func (h host) Live(ctx context.Context, dev string) (live config.Live, err error) {
+	d, peers, err := netlinkwg.ReadAll(ctx, h.client, dev)
+	if err != nil {
+		return live, err
+	}
+	live = config.Live{PrivateKey: d.PrivateKey, ListenPort: d.ListenPort, Fwmark: d.Fwmark, Peers: peers}
+	live.Addresses, live.MTU, err = h.AddressesAndMTU(ctx, dev)
+	return live, err
 }
 
 // A peerSink keeps what routing needs to know of a device.

@@ -116,6 +116,11 @@ func (a *app) explainStep(err error, failed *plan.Error) error {
 			p.hint("another program uses the ListenPort; `ss -ulpn' shows which")
 		}
 		return p
+	case plan.SaveConfig:
+		if saving, ok := errors.AsType[*saveError](failed.Err); ok {
+			p.line, p.advice = a.prog+": "+saving.step, []string{fmt.Sprintf("%s: %v; the old one is as it was", op.Path, saving.err)}
+		}
+		return p
 	case plan.StartDevice:
 		if tun, ok := errors.AsType[*userspace.TUNError](failed.Err); ok {
 			p.advice = append(p.advice, tun.Advice()...)

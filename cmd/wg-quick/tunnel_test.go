@@ -188,7 +188,7 @@ func TestUpDown(t *testing.T) {
 		during := s.state()
 		s.expect(s.wgQuick("up", path), result{status: 1, err: "wg-quick: `wg0' already exists\n" +
 			"hint: `wg-quick down wg0' takes it down, if it is a tunnel; `ip link show dev wg0' tells what it is\n"})
-		s.expect(s.wgQuick("save", path), result{status: 1, err: "wg-quick: saving `wg0' is beyond this version; nothing was changed\n"})
+		s.expect(s.wgQuick("save", path), result{err: "[#] wg showconf wg0\n"})
 		s.same(during)
 
 		s.expect(s.wgQuick("down", path), result{err: "[#] ip link delete dev wg0\n"})

@@ -137,7 +137,7 @@ func (a *app) down(ctx context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
-	t, err := quick.NewTeardown(f.dev, q, rtnl.TableNumber)
+	t, err := quick.NewTeardown(f.dev, config.Scan(f.path, f.text), q, rtnl.TableNumber)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (a *app) save(ctx context.Context, arg string) error {
 	if _, err := a.decodeOwn(f); err != nil {
 		return err
 	}
-	return a.session(func(s *quick.Session) error { return s.Save(ctx, f.dev) })
+	return a.session(func(s *quick.Session) error { return s.Save(ctx, f.dev, config.Scan(f.path, f.text)) })
 }
 
 // strip needs no root: it only reads a file, if it may.

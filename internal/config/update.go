@@ -30,8 +30,10 @@ type Live struct {
 // as before stays as it is written. A listen port, a mark and an MTU that the
 // file doesn't name were chosen at run time and are left out; so are addresses
 // in place of an endpoint's host name.
-func (d *Document) Update(live Live) {
-	e := editor{doc: d, drop: make([]bool, len(d.Lines)), after: map[int][][]byte{}}
+//
+// parse reads an address of an Address line.
+func (d *Document) Update(live Live, parse func(string) (netip.Prefix, error)) {
+	e := editor{doc: d, parse: parse, drop: make([]bool, len(d.Lines)), after: map[int][][]byte{}}
 	e.sections()
 	e.iface(live)
 	e.peers(live.Peers)
@@ -41,6 +43,7 @@ func (d *Document) Update(live Live) {
 // An editor collects changes of lines and makes them all at the end.
 type editor struct {
 	doc   *Document
+	parse func(string) (netip.Prefix, error)
 	drop  []bool
 	after map[int][][]byte // new lines behind a line; -1: at the start
 	parts []part
@@ -203,7 +206,7 @@ func (e *editor) addresses(parts []part, live []netip.Prefix) {
 		var kept []string
 		gone := false
 		for _, w := range words(Value{Text: string(l.Value.Of(l.Text))}) {
-			p, err := ParseAddress(w.Text)
+			p, err := e.parse(w.Text)
 			if err == nil && !slices.Contains(live, p) {
 				gone = true
 				continue
@@ -231,19 +234,6 @@ func (e *editor) addresses(parts []part, live []netip.Prefix) {
 		}
 		e.after[last] = append(e.after[last], []byte("Address = "+p.String()+e.ending(last)))
 	}
-}
-
-// ParseAddress reads an address of a link: ADDRESS/BITS, or ADDRESS alone,
-// which stands for all its bits.
-func ParseAddress(s string) (netip.Prefix, error) {
-	if strings.Contains(s, "/") {
-		return netip.ParsePrefix(s)
-	}
-	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	return netip.PrefixFrom(a, a.BitLen()), nil
 }
 
 // peers brings the sections of peers up to date: those of peers that are gone
@@ -358,7 +348,11 @@ func (e *editor) remove(n int) {
 	if n+1 < len(e.parts) {
 		end = e.lead(e.parts[n+1].header)
 	}
-	for i := e.lead(p.header); i < end; i++ {
+	first := e.lead(p.header)
+	for end == len(e.doc.Lines) && first > 0 && len(trim(e.doc.Lines[first-1].Text)) == 0 {
+		first-- // no blank lines are left at the end
+	}
+	for i := first; i < end; i++ {
 		e.drop[i] = true
 	}
 }

@@ -42,6 +42,14 @@ AllowedIPs = 10.8.0.3/32
 PublicKey = +qGv5gZtmD+/ik08rG/1YTqj98xehRB+s2D2X8ke1wo=
 `
 
+// parseAddress is as much as these tests need.
+func parseAddress(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	return netip.ParsePrefix(s)
+}
+
 func mustKey(t testing.TB, s string) keys.Key {
 	t.Helper()
 	k, err := keys.Parse(s)
@@ -108,7 +116,7 @@ func TestUpdate(t *testing.T) {
 				live := asSaved(t)
 				tt.change(&live)
 				d := config.Scan("f", []byte(in))
-				d.Update(live)
+				d.Update(live, parseAddress)
 				if got := string(d.Bytes()); got != want {
 					t.Errorf("Update:\n%s\nwant:\n%s", got, want)
 				}
@@ -121,13 +129,13 @@ func TestUpdateWithoutMuch(t *testing.T) {
 	k := keys.Key{8, 31: 64}
 	live := config.Live{PrivateKey: device.Some(k), Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}, Peers: []device.Peer{{PublicKey: keys.Key{9}}}}
 	d := config.Scan("f", nil)
-	d.Update(live)
+	d.Update(live, parseAddress)
 	want := "[Interface]\nAddress = 10.0.0.1/24\nPrivateKey = " + k.Base64() + "\n\n[Peer]\nPublicKey = " + keys.Key{9}.Base64() + "\n"
 	if got := string(d.Bytes()); got != want {
 		t.Errorf("an empty file:\n%s\nwant:\n%s", got, want)
 	}
 	d = config.Scan("f", []byte("[Interface]\nSaveConfig = true"))
-	d.Update(live)
+	d.Update(live, parseAddress)
 	want = "[Interface]\nAddress = 10.0.0.1/24\nSaveConfig = true\nPrivateKey = " + k.Base64() + "\n\n[Peer]\nPublicKey = " + keys.Key{9}.Base64() + "\n"
 	if got := string(d.Bytes()); got != want {
 		t.Errorf("no final newline:\n%s\nwant:\n%s", got, want)
@@ -148,9 +156,9 @@ func FuzzUpdate(f *testing.F) {
 		}
 		live := asSaved(t)
 		d := config.Scan("f", src)
-		d.Update(live)
+		d.Update(live, parseAddress)
 		once := d.Bytes()
-		d.Update(live)
+		d.Update(live, parseAddress)
 		if twice := d.Bytes(); !bytes.Equal(once, twice) {
 			t.Fatalf("%q\nonce  %q\ntwice %q", src, once, twice)
 		}

@@ -18,6 +18,7 @@ type Host struct {
 	Userspace Userspace
 	Routes    Routes
 	Shell     Shell
+	Files     Files
 }
 
 // Links changes network links and their addresses. What isn't there fails

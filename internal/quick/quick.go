@@ -33,6 +33,8 @@ type Observer interface {
 	Devices(ctx context.Context) ([]string, error)
 	// Peers returns what the peers of the device dev mean for routing.
 	Peers(ctx context.Context, dev string) (Peers, error)
+	// Live returns the tunnel dev as it is, for its file.
+	Live(ctx context.Context, dev string) (config.Live, error)
 	// OnLink returns the destinations of the main table's routes over dev.
 	OnLink(ctx context.Context, dev string) ([]netip.Prefix, error)
 	// PathMTU returns the MTU, in bytes, of the way to dst; 0: not known.
@@ -182,7 +184,7 @@ func (s *Session) mtu(ctx context.Context, t *Tunnel, peers Peers) int {
 }
 
 // Down takes t down, whoever brought it up. A failing PreDown hook leaves it
-// up. Once the link is to be deleted, that isn't stopped by ctx.
+// up, and so does a file that can't be saved. Once the link is to be deleted, that isn't stopped by ctx.
 func (s *Session) Down(ctx context.Context, t *Tunnel) error {
 	if err := s.requireDevice(ctx, t.Dev); err != nil {
 		return err
@@ -200,18 +202,15 @@ func (s *Session) Down(ctx context.Context, t *Tunnel) error {
 	if err := s.Tx.Apply(ctx, hooks("PreDown", t.PreDown, t.Dev)...); err != nil {
 		return err
 	}
+	if t.Save != nil {
+		if err := s.Save(ctx, t.Dev, t.Save); err != nil {
+			return err
+		}
+	}
 	if err := s.Tx.Apply(context.WithoutCancel(ctx), plan.Step{Do: plan.DelLink{Dev: t.Dev}}); err != nil {
 		return err
 	}
 	return s.Tx.Apply(ctx, hooks("PostDown", t.PostDown, t.Dev)...)
-}
-
-// Save refuses to write the file of the device dev.
-func (s *Session) Save(ctx context.Context, dev string) error {
-	if err := s.requireDevice(ctx, dev); err != nil {
-		return err
-	}
-	return &Refusal{Text: fmt.Sprintf("saving `%s' is beyond this version; nothing was changed", dev)}
 }
 
 func (s *Session) requireDevice(ctx context.Context, dev string) error {

@@ -33,6 +33,7 @@ type world struct {
 	defMTU  int
 	foreign []string // devices that another program made
 	more    []netip.Prefix
+	live    config.Live
 }
 
 func newWorld() *world { return &world{defMTU: 1500} }
@@ -58,6 +59,8 @@ func (w *world) noKernelDevice(dev string) *world {
 func (w *world) LinkExists(_ context.Context, dev string) (bool, error) {
 	return slices.Contains(w.Left(), "link "+dev), nil
 }
+
+func (w *world) Live(context.Context, string) (config.Live, error) { return w.live, nil }
 
 func (w *world) Devices(context.Context) ([]string, error) {
 	names := w.foreign

@@ -25,6 +25,8 @@ type Tunnel struct {
 	Table     routing.Table
 
 	PreUp, PostUp, PreDown, PostDown []config.Value // "%i" not yet expanded
+
+	Save *config.Document // its file, if that is to be written when it goes down
 }
 
 // An Error is what is wrong with wg-quick's own keys in a file.
@@ -91,14 +93,18 @@ func NewTunnel(dev string, doc *config.Document, c *config.Config, tables func(n
 }
 
 // NewTeardown returns the tunnel that q describes as far as taking it down
-// goes: the rest may have changed since, or be wrong. The error is an [*Error].
-func NewTeardown(dev string, q *config.QuickOptions, tables func(name string) (uint32, bool)) (*Tunnel, error) {
+// goes: the rest may have changed since, or be wrong. doc is the file's text.
+// The error is an [*Error].
+func NewTeardown(dev string, doc *config.Document, q *config.QuickOptions, tables func(name string) (uint32, bool)) (*Tunnel, error) {
 	t := &Tunnel{Dev: dev, PreUp: q.PreUp, PostUp: q.PostUp, PreDown: q.PreDown, PostDown: q.PostDown}
 	table, err := routing.ParseTable(q.Table.Text, tables)
 	if err != nil {
 		table = routing.Chosen(0) // anything but automatic
 	}
 	t.Table = table
+	if q.Saves() {
+		t.Save = doc
+	}
 	if err := beyond(t, nil, q); err != nil {
 		return nil, err
 	}
@@ -118,9 +124,6 @@ func beyond(t *Tunnel, doc *config.Document, q *config.QuickOptions) error {
 		if len(list) > 0 {
 			return refuse("DNS", list[0].Pos)
 		}
-	}
-	if q.Saves() {
-		return refuse("SaveConfig", q.SaveConfig.Pos)
 	}
 	var allowed []netip.Prefix
 	for i := range t.Device.Peers {

@@ -4,11 +4,13 @@
 package rtnl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -51,6 +53,30 @@ func (k *Kernel) OnLink(_ context.Context, dev string) (dst []netip.Prefix, err 
 		}
 	}
 	return dst, nil
+}
+
+// AddressesAndMTU returns the addresses of the link dev, with their lengths,
+// IPv4 first, and its MTU in bytes.
+func (k *Kernel) AddressesAndMTU(_ context.Context, dev string) (list []netip.Prefix, mtu int, err error) {
+	link, err := k.link(dev)
+	if err != nil {
+		return nil, 0, err
+	}
+	var addrs []netlink.Addr
+	err = k.dump(func() (err error) {
+		addrs, err = k.h.AddrList(link, netlink.FAMILY_ALL)
+		return err
+	})
+	if err != nil {
+		return nil, 0, asError(err)
+	}
+	for _, a := range addrs {
+		if p, ok := prefix(a.IPNet); ok {
+			list = append(list, p)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b netip.Prefix) int { return cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()) })
+	return list, link.Attrs().MTU, nil
 }
 
 // PathMTU returns the MTU, in bytes, of the route to dst: the one that the

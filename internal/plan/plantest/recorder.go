@@ -29,12 +29,15 @@ type Recorder struct {
 	// Configured are the requests that were made to devices.
 	Configured []*device.Change
 
+	// Saved are the files that were written, by their paths.
+	Saved map[string]string
+
 	have map[string]string // what there is, and the link it goes with
 }
 
 // Host returns r as every part of a host.
 func (r *Recorder) Host() *plan.Host {
-	return &plan.Host{Links: r, Devices: r, Userspace: r, Routes: r, Shell: r}
+	return &plan.Host{Links: r, Devices: r, Userspace: r, Routes: r, Shell: r, Files: r}
 }
 
 // Left returns what there is on the host, sorted.
@@ -204,6 +207,18 @@ func (r *Recorder) DelRoutes(ctx context.Context, set plan.RouteSet) error {
 		}
 	}
 	return first
+}
+
+// Replace implements [plan.Files].
+func (r *Recorder) Replace(ctx context.Context, path string, text []byte) error {
+	if err := r.note(ctx, plan.SaveConfig{Path: path}); err != nil {
+		return err
+	}
+	if r.Saved == nil {
+		r.Saved = map[string]string{}
+	}
+	r.Saved[path] = string(text)
+	return nil
 }
 
 // Run implements [plan.Shell].

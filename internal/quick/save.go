@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package quick
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"wgtools/internal/config"
+	"wgtools/internal/plan"
+)
+
+// Save writes the tunnel dev, as it is now, into its file, which doc is the
+// text of. All stays in the file that still holds.
+func (s *Session) Save(ctx context.Context, dev string, doc *config.Document) error {
+	if err := s.requireDevice(ctx, dev); err != nil {
+		return err
+	}
+	live, err := s.Look.Live(ctx, dev)
+	if err != nil {
+		return err
+	}
+	named := addressesOf(doc)
+	live.Addresses = slices.DeleteFunc(live.Addresses, func(p netip.Prefix) bool {
+		// A TUN link gives itself a new one each time.
+		return p.Addr().IsLinkLocalUnicast() && p.Addr().Is6() && !slices.Contains(named, p)
+	})
+	doc.Update(live, parseAddress)
+	return s.Tx.Apply(ctx, plan.Step{Do: plan.SaveConfig{Dev: dev, Path: doc.File, Text: doc.Bytes()}})
+}
+
+// addressesOf returns the addresses that a file names.
+func addressesOf(doc *config.Document) (list []netip.Prefix) {
+	c, err := config.Decode(doc.File, doc.Bytes(), config.Options{Dialect: config.Quick, OwnKeys: true})
+	if err != nil {
+		return nil
+	}
+	for _, v := range c.Quick.Addresses {
+		if p, err := parseAddress(v.Text); err == nil {
+			list = append(list, p)
+		}
+	}
+	return list
+}
