@@ -104,7 +104,7 @@ fuzz-briefly:
 
 .PHONY: fuzz-diff
 fuzz-diff: ## 100,000 generated files: do we take them as Debian's wg setconf does?
-	$(GO) test ./cmd/wg -count=1 -run TestSetconfLikeOriginal -v -args -files 100000
+	$(GO) test ./cmd/wg -count=1 -run LikeOriginal -v -timeout 60m -args -files 100000
 
 .PHONY: test-kernel
 test-kernel: bin/wg bin/wg-quick ## the suites that need a kernel with WireGuard, in an emulated machine
