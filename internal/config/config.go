@@ -38,10 +38,11 @@ const (
 	noSection section = iota
 	interfaceSection
 	peerSection
+	strangeSection // none that there is: what is in it isn't looked at
 )
 
 func (s section) String() string {
-	return [...]string{"no section", "[Interface]", "[Peer]"}[s]
+	return [...]string{"no section", "[Interface]", "[Peer]", "an unknown section"}[s]
 }
 
 // A key is one that files may have.
@@ -50,39 +51,44 @@ type key struct {
 	section section
 	dialect Dialect
 	secret  bool   // its value must not be printed
-	expects string // for people
+	raw     bool   // decode gets its value with the white space in it
+	hook    bool   // its value is a command, in which "#" is no comment
+	expects string // its value, for people
 	decode  func(d *decoder, value []byte) error
 	quick   func(q *QuickOptions, v Value)
 }
 
-// keys are all that the two dialects know; the order is that of hints.
+// keyTable holds all keys that the two dialects know, in the order of hints:
+// decoding, stripping, hiding and hints go by it. It is filled by init, since
+// decoding itself looks into it.
 var keyTable []key
 
 func init() {
 	keyTable = []key{
-		{name: "PrivateKey", section: interfaceSection, secret: true, decode: (*decoder).privateKey, expects: "a key of 44 characters"},
+		{name: "PrivateKey", section: interfaceSection, secret: true, raw: true, decode: (*decoder).privateKey, expects: "a key of 44 characters"},
 		{name: "ListenPort", section: interfaceSection, decode: (*decoder).listenPort, expects: "a port"},
 		{name: "FwMark", section: interfaceSection, decode: (*decoder).fwmark, expects: "a number, or off"},
-		{name: "PublicKey", section: peerSection, decode: (*decoder).publicKey, expects: "a key of 44 characters"},
-		{name: "PresharedKey", section: peerSection, secret: true, decode: (*decoder).presharedKey, expects: "a key of 44 characters"},
-		{name: "AllowedIPs", section: peerSection, decode: (*decoder).allowedIPs, expects: "a list of IP/CIDR"},
+		{name: "PublicKey", section: peerSection, raw: true, decode: (*decoder).publicKey, expects: "a key of 44 characters"},
+		{name: "PresharedKey", section: peerSection, secret: true, raw: true, decode: (*decoder).presharedKey, expects: "a key of 44 characters"},
+		{name: "AllowedIPs", section: peerSection, raw: true, decode: (*decoder).allowedIPs, expects: "a list of IP/CIDR"},
 		{name: "Endpoint", section: peerSection, decode: (*decoder).endpoint, expects: "HOST:PORT"},
 		{name: "PersistentKeepalive", section: peerSection, decode: (*decoder).keepalive, expects: "seconds, or off"},
-		{name: "Address", section: interfaceSection, dialect: Quick, quick: addAddresses},
-		{name: "DNS", section: interfaceSection, dialect: Quick, quick: addDNS},
-		{name: "MTU", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.MTU = v }},
-		{name: "Table", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.Table = v }},
-		{name: "PreUp", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.PreUp = append(q.PreUp, v) }},
-		{name: "PostUp", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.PostUp = append(q.PostUp, v) }},
-		{name: "PreDown", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.PreDown = append(q.PreDown, v) }},
-		{name: "PostDown", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.PostDown = append(q.PostDown, v) }},
-		{name: "SaveConfig", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.SaveConfig = v }},
+		{name: "Address", section: interfaceSection, dialect: Quick, quick: addAddresses, expects: "a list of IP/CIDR"},
+		{name: "DNS", section: interfaceSection, dialect: Quick, quick: addDNS, expects: "a list of name servers and search domains"},
+		{name: "MTU", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.MTU = v }, expects: "bytes"},
+		{name: "Table", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.Table = v }, expects: "auto, off or a routing table"},
+		{name: "PreUp", section: interfaceSection, dialect: Quick, hook: true, quick: func(q *QuickOptions, v Value) { q.PreUp = append(q.PreUp, v) }, expects: "a command"},
+		{name: "PostUp", section: interfaceSection, dialect: Quick, hook: true, quick: func(q *QuickOptions, v Value) { q.PostUp = append(q.PostUp, v) }, expects: "a command"},
+		{name: "PreDown", section: interfaceSection, dialect: Quick, hook: true, quick: func(q *QuickOptions, v Value) { q.PreDown = append(q.PreDown, v) }, expects: "a command"},
+		{name: "PostDown", section: interfaceSection, dialect: Quick, hook: true, quick: func(q *QuickOptions, v Value) { q.PostDown = append(q.PostDown, v) }, expects: "a command"},
+		{name: "SaveConfig", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.SaveConfig = v }, expects: "true or false"},
 	}
 }
 
 // isHook reports whether a key's value is a command, in which "#" is no comment.
 func isHook(name []byte) bool {
-	return foldEqual(name, "PreUp") || foldEqual(name, "PostUp") || foldEqual(name, "PreDown") || foldEqual(name, "PostDown")
+	k := lookup(name, interfaceSection, Quick)
+	return k != nil && k.hook
 }
 
 // lookup returns the key of that name, in any case, among those of a section
@@ -102,6 +108,9 @@ func foldEqual(b []byte, s string) bool {
 	if len(b) != len(s) {
 		return false
 	}
+	if string(b) == s { // as nearly always
+		return true
+	}
 	for i := range len(s) {
 		if lower(b[i]) != lower(s[i]) {
 			return false
@@ -118,7 +127,37 @@ func lower(c byte) byte {
 }
 
 // isSpace reports whether c is white space in the C locale.
-func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
+func isSpace(c byte) bool { return spaces[c] }
+
+var spaces = [256]bool{'\t': true, '\n': true, '\v': true, '\f': true, '\r': true, ' ': true}
+
+func hasSpace(b []byte) bool {
+	for _, c := range b {
+		if isSpace(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// squeeze appends b without its white space to dst.
+func squeeze(dst, b []byte) []byte {
+	for _, c := range b {
+		if !isSpace(c) {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// squeezed returns b without white space, a part of b if there is none inside.
+func squeezed(b []byte) []byte {
+	b = trim(b)
+	if hasSpace(b) {
+		return squeeze(nil, b)
+	}
+	return b
+}
 
 func trim(b []byte) []byte {
 	for len(b) > 0 && isSpace(b[0]) {

@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"os"
+	"strings"
 
 	"wgtools/internal/device"
+	"wgtools/internal/keys"
 )
 
 // A Config is a file with all values parsed.
@@ -70,22 +73,16 @@ func DecodeReader(file string, r io.Reader, o Options) (*Config, error) {
 // the first problem; the error is an [*Error] with all problems, or what the
 // Resolver says of its environment.
 func Decode(file string, src []byte, o Options) (*Config, error) {
-	d := decoder{file: file, options: o, config: &Config{}}
-	d.config.Peers = make([]device.PeerChange, 0, bytes.Count(src, []byte("[")))
-	for len(src) > 0 && d.environment == nil {
-		line := src
-		if i := bytes.IndexByte(src, '\n'); i >= 0 {
-			line, src = src[:i], src[i+1:]
-		} else {
-			src = nil
+	d := decoder{file: file, options: o, config: &Config{}, nul: bytes.IndexByte(src, 0) >= 0}
+	if o.Dialect == Quick {
+		d.own = true
+		d.lines(src, d.quickLine)
+		if !o.OwnKeys {
+			d.own, d.quick = false, false
+			d.lines(src, d.quickLine)
 		}
-		d.number++
-		d.raw = line
-		if o.Dialect == Quick {
-			d.quickLine(line)
-		} else {
-			d.line(line)
-		}
+	} else {
+		d.lines(src, d.line)
 	}
 	if d.environment != nil {
 		return nil, d.environment
@@ -97,11 +94,32 @@ func Decode(file string, src []byte, o Options) (*Config, error) {
 	return d.config, nil
 }
 
+// lines decodes line by line.
+func (d *decoder) lines(src []byte, decode func([]byte)) {
+	if !d.own {
+		d.config.Peers = make([]device.PeerChange, 0, bytes.Count(src, []byte("[Peer]")))
+	}
+	d.number = 0
+	for len(src) > 0 && d.environment == nil {
+		line := src
+		if i := bytes.IndexByte(src, '\n'); i >= 0 {
+			line, src = src[:i], src[i+1:]
+		} else {
+			src = nil
+		}
+		d.number++
+		d.raw = line
+		decode(line)
+	}
+}
+
 // A decoder is at one line of a file.
 type decoder struct {
 	file    string
 	options Options
 	config  *Config
+	nul     bool // there are NULs in the file
+	own     bool // this time, wg-quick's own keys are read; the next time, the rest
 
 	number  int     // of the line
 	raw     []byte  // the line
@@ -122,8 +140,8 @@ type decoder struct {
 // line decodes a line as wg does: it ends at a NUL or "#", and white space
 // doesn't count wherever it stands.
 func (d *decoder) line(line []byte) {
-	if i := bytes.IndexByte(line, 0); i >= 0 {
-		line = line[:i]
+	if d.nul {
+		line, _, _ = bytes.Cut(line, []byte{0})
 	}
 	code := line
 	if i := bytes.IndexByte(line, '#'); i >= 0 {
@@ -145,70 +163,62 @@ func (d *decoder) line(line []byte) {
 
 // statement decodes a line that says something.
 func (d *decoder) statement(line []byte) {
-	name, value, assigns := bytes.Cut(line, []byte("="))
-	if !assigns {
+	i := bytes.IndexByte(line, '=')
+	if i < 0 {
 		d.headerLine(line)
 		return
 	}
 	if d.options.PeerInfo {
 		d.names.key()
 	}
-	d.value = trim(value)
-	name, value = d.squeezed(name), d.value
-	k := lookup(name, d.section, WG)
-	if k == nil || len(value) == 0 {
+	d.value = trim(line[i+1:])
+	k := lookup(squeezed(line[:i]), d.section, WG)
+	switch {
+	case d.section == strangeSection:
+	case k == nil || len(d.value) == 0:
 		d.unrecognized(line)
-		return
-	}
-	if hasSpace(value) {
-		d.scratch = squeeze(d.scratch[:0], value)
-		value = d.scratch
-	}
-	if err := k.decode(d, value); err != nil {
-		d.valueError(k, err)
-	}
-}
-
-// squeezed returns b without white space, b itself if there is none inside.
-func (d *decoder) squeezed(b []byte) []byte {
-	b = trim(b)
-	if hasSpace(b) {
-		return squeeze(nil, b)
-	}
-	return b
-}
-
-func hasSpace(b []byte) bool {
-	for _, c := range b {
-		if isSpace(c) {
-			return true
+	default:
+		value := d.value
+		if !k.raw && hasSpace(value) {
+			d.scratch = squeeze(d.scratch[:0], value)
+			value = d.scratch
+		}
+		if err := k.decode(d, value); err != nil {
+			d.valueError(k, err)
 		}
 	}
-	return false
 }
 
 // headerLine decodes a line that assigns nothing, which must be a section's header.
 func (d *decoder) headerLine(line []byte) {
-	switch name := d.squeezed(line); {
+	switch name := squeezed(line); {
 	case foldEqual(name, "[Interface]"):
-		d.endPeer()
-		d.section = interfaceSection
-		d.names.header(interfaceSection)
+		d.enter(interfaceSection)
 	case foldEqual(name, "[Peer]"):
-		d.endPeer()
-		d.section, d.header, d.keyed = peerSection, d.number, false
-		d.names.header(peerSection)
-		d.config.Peers = append(d.config.Peers, device.PeerChange{ReplaceAllowedIPs: true})
-		if d.options.PeerInfo {
-			d.config.PeerInfo = append(d.config.PeerInfo, PeerInfo{Pos: d.pos(0)})
-		}
+		d.enter(peerSection)
+	case d.section == strangeSection && line[0] != '[':
 	default:
 		d.unrecognized(line)
 	}
 }
 
-// endPeer ends the section before a header or the end of the file.
-func (d *decoder) endPeer() {
+// enter ends the section before and begins one.
+func (d *decoder) enter(s section) {
+	d.endSection()
+	d.section = s
+	d.names.header()
+	if s != peerSection {
+		return
+	}
+	d.header, d.keyed = d.number, false
+	d.config.Peers = append(d.config.Peers, device.PeerChange{ReplaceAllowedIPs: true})
+	if d.options.PeerInfo {
+		d.config.PeerInfo = append(d.config.PeerInfo, PeerInfo{Pos: d.place(trim(d.raw), 0)})
+	}
+}
+
+// endSection ends the section before a header or the end of the file.
+func (d *decoder) endSection() {
 	if d.section == peerSection && !d.keyed {
 		d.keyless = append(d.keyless, d.header)
 	}
@@ -225,7 +235,7 @@ func (d *decoder) endPeer() {
 }
 
 func (d *decoder) finish() {
-	d.endPeer()
+	d.endSection()
 	for _, line := range d.keyless {
 		d.problem([]string{"A peer is missing a public key", "Invalid configuration"}, Problem{
 			Pos:    Pos{d.file, line, 1},
@@ -253,34 +263,9 @@ func (d *decoder) enough() bool { return d.err != nil && len(d.err.Problems) == 
 // parsing are the lines that the original prints for a mistake in a line.
 func parsing(line string) []string { return []string{line, "Configuration parsing error"} }
 
-// pos returns a place in the line, by its offset from the first character
-// that isn't white space.
-func (d *decoder) pos(offset int) Pos {
-	indent := len(d.raw) - len(trimLeft(d.raw))
-	return Pos{d.file, d.number, indent + offset + 1}
-}
-
-// valuePos returns a place in the line's value, by its offset once the white
-// space is gone.
-func (d *decoder) valuePos(offset int) Pos {
-	start := cap(d.raw) - cap(d.value) // value is a part of raw
-	for _, c := range d.value {
-		if !isSpace(c) {
-			if offset == 0 {
-				break
-			}
-			offset--
-		}
-		start++
-	}
-	return Pos{d.file, d.number, start + 1}
-}
-
-func trimLeft(b []byte) []byte {
-	for len(b) > 0 && isSpace(b[0]) {
-		b = b[1:]
-	}
-	return b
+// place returns the place of a byte in a part of the line.
+func (d *decoder) place(part []byte, offset int) Pos {
+	return Pos{d.file, d.number, cap(d.raw) - cap(part) + offset + 1} // part is cut out of raw
 }
 
 // unrecognized notes a line that is neither a section nor a known key with a
@@ -290,68 +275,116 @@ func (d *decoder) unrecognized(line []byte) {
 		d.err.More++
 		return
 	}
-	text := squeeze(nil, line)
-	reason, hint, offset := d.explain(text)
-	at := d.pos(0)
-	if offset > 0 {
-		at = d.pos(offset)
+	reason, hint, offset := d.explain(line)
+	d.problem(parsing(fmt.Sprintf("Line unrecognized: `%s'", hideSecret(line))), Problem{d.place(line, offset), reason, hint})
+	// What follows is best understood in the section that was meant.
+	if header := bytes.TrimPrefix(line, []byte("\ufeff")); len(header) > 0 && header[0] == '[' {
+		d.enter(guessSection(header))
 	}
-	d.problem(parsing(fmt.Sprintf("Line unrecognized: `%s'", hideSecret(text))), Problem{Pos: at, Reason: reason, Hint: hint})
 }
 
 // valueError notes a mistake in a value.
 func (d *decoder) valueError(k *key, err error) {
-	p := Problem{Pos: d.valuePos(0)}
-	original := err.Error()
 	var v *ValueError
-	if errors.As(err, &v) {
-		p.Pos, p.Reason, p.Hint = d.valuePos(v.Offset), fmt.Sprintf("%s: %s", k.name, v.Reason), v.Hint
-	} else {
-		var env interface{ Environment() bool }
-		if errors.As(err, &env) && env.Environment() {
-			if d.err == nil {
-				d.environment = err
-			}
-			return
+	if !errors.As(err, &v) {
+		if d.err == nil {
+			d.environment = err
 		}
-		p.Reason = fmt.Sprintf("%s: expected %s", k.name, k.expects)
-		var told interface{ Advice() []string }
-		if errors.As(err, &told) {
-			for _, line := range told.Advice() {
-				p.Hint = string(bytes.TrimPrefix([]byte(line), []byte("hint: ")))
-			}
+		return
+	}
+	p := Problem{d.place(d.value, v.Offset), v.Reason, v.Hint}
+	original := v.Original()
+	if i := bytes.IndexByte(d.value, '\r'); i >= 0 {
+		p = Problem{d.place(d.value, i), "a carriage return inside the line", lineEndings}
+	} else if reason, hint, offset, ok := stranger(d.value); ok {
+		p = Problem{d.place(d.value, offset), reason, hint}
+	} else if remark := trailingRemark(d.value); remark > 0 {
+		p = Problem{d.place(d.value, remark), "not a comment", "comments begin with #"}
+	}
+	if !k.secret && looksSecret(squeezed(d.value)) && (k.name != "PublicKey" || tellsMore(squeezed(d.value))) {
+		original = []string{hideQuoted(original[0])}
+		if p.Hint != lineEndings {
+			p.Reason, p.Hint = "a key stands here, or several lines in one", fmt.Sprintf("%s takes %s", k.name, k.expects)
 		}
 	}
-	d.problem(parsing(original), p)
+	p.Reason = fmt.Sprintf("%s: %s", k.name, p.Reason)
+	d.problem(append(original, "Configuration parsing error"), p)
+}
+
+// trailingRemark returns where in a value something begins that is a comment
+// elsewhere; 0 if nowhere.
+func trailingRemark(value []byte) int {
+	for i := 1; i < len(value); i++ {
+		if isSpace(value[i-1]) && (value[i] == ';' || bytes.HasPrefix(value[i:], []byte("//"))) {
+			return i
+		}
+	}
+	return 0
+}
+
+// hideQuoted hides what the original's line quotes at its end.
+func hideQuoted(line string) string {
+	before, _, _ := strings.Cut(line, "`")
+	return before + "`(hidden)'"
 }
 
 // peer returns the peer that the line belongs to.
 func (d *decoder) peer() *device.PeerChange { return &d.config.Peers[len(d.config.Peers)-1] }
 
 func (d *decoder) privateKey(value []byte) error {
-	k, err := parseKey(value, true)
+	k, err := spacedKey(value, true)
 	d.config.PrivateKey = device.Some(k)
 	return err
 }
 
-func (d *decoder) listenPort(value []byte) error {
-	port, err := d.port(value)
-	d.config.ListenPort = device.Some(port)
-	return err
+// spacedKey reads a key that may have white space in it.
+func spacedKey(value []byte, secret bool) (keys.Key, error) {
+	if k, err := keys.Parse(value); err == nil { // as nearly always
+		return k, nil
+	}
+	return parseKey(squeezed(value), secret)
 }
 
-func (d *decoder) port(value []byte) (uint16, error) {
+func (d *decoder) listenPort(value []byte) error {
 	if d.options.Resolver != nil {
-		return d.options.Resolver.Port(string(value))
+		port, err := d.options.Resolver.Port(string(value))
+		d.config.ListenPort = device.Some(port)
+		return refusal(err, "not a port")
 	}
-	n, ok := number(string(value), 10, 65535)
+	n, ok := number(string(value), 10, math.MaxUint16)
+	d.config.ListenPort = device.Some(uint16(n))
 	if !ok {
-		return 0, &ValueError{
-			Line:   fmt.Sprintf("Servname not supported for ai_socktype: `%s'", value),
+		return &ValueError{
+			Line:   "Servname not supported for ai_socktype: " + quote(value),
 			Reason: "not a port", Hint: "a port is a number from 0 to 65535",
 		}
 	}
-	return uint16(n), nil
+	return nil
+}
+
+// refusal makes a [*ValueError] of what a Resolver says about a value, unless
+// the value is not to blame.
+func refusal(err error, reason string) error {
+	var env interface{ Environment() bool }
+	if err == nil || errors.As(err, &env) && env.Environment() {
+		return err
+	}
+	v := &ValueError{Line: err.Error(), Reason: reason}
+	var told interface{ Original() []string }
+	if errors.As(err, &told) {
+		v.Line = strings.Join(told.Original(), "\n")
+	}
+	var advises interface{ Advice() []string }
+	if errors.As(err, &advises) {
+		for _, line := range advises.Advice() {
+			if hint, ok := strings.CutPrefix(line, "hint: "); ok {
+				v.Hint = hint
+			} else {
+				v.Reason = line
+			}
+		}
+	}
+	return v
 }
 
 func (d *decoder) fwmark(value []byte) error {
@@ -362,12 +395,12 @@ func (d *decoder) fwmark(value []byte) error {
 
 func (d *decoder) publicKey(value []byte) (err error) {
 	d.keyed = true // if it is a wrong one, that is said already
-	d.peer().PublicKey, err = parseKey(value, false)
+	d.peer().PublicKey, err = spacedKey(value, false)
 	return err
 }
 
 func (d *decoder) presharedKey(value []byte) error {
-	k, err := parseKey(value, true)
+	k, err := spacedKey(value, true)
 	d.peer().PresharedKey = device.Some(k)
 	return err
 }
@@ -394,20 +427,27 @@ func (d *decoder) room(n int) []device.AllowedIP {
 
 func (d *decoder) warn(offset int, w Warning) {
 	if d.options.Warn != nil && d.err == nil { // the original has stopped by then
-		w.Pos = d.valuePos(offset)
+		w.Pos = d.place(d.value, offset)
 		d.options.Warn(w)
 	}
 }
 
-func (d *decoder) endpoint(value []byte) (err error) {
+func (d *decoder) endpoint(value []byte) error {
 	if d.options.PeerInfo {
-		d.config.PeerInfo[len(d.config.PeerInfo)-1].Endpoint = Value{string(value), d.valuePos(0)}
+		d.config.PeerInfo[len(d.config.PeerInfo)-1].Endpoint = Value{string(value), d.place(d.value, 0)}
 	}
 	if d.options.Resolver == nil || d.err != nil { // names are resolved no more
+		return checkEndpoint(value)
+	}
+	var err error
+	if d.peer().Endpoint, err = d.options.Resolver.Endpoint(string(value)); err == nil {
 		return nil
 	}
-	d.peer().Endpoint, err = d.options.Resolver.Endpoint(string(value))
-	return err
+	reason := "can't be resolved"
+	if checkEndpoint(value) != nil {
+		reason = "expected HOST:PORT"
+	}
+	return refusal(err, reason)
 }
 
 func (d *decoder) keepalive(value []byte) error {

@@ -138,18 +138,18 @@ func TestDecodeErrors(t *testing.T) {
 		"a key of AmneziaWG": {iface + "Jc = 4", "Line unrecognized: `Jc=4'\n" + parsing +
 			"wg0.conf:2:1: Jc is a key of AmneziaWG\nhint: such files are for awg and awg-quick"},
 		"no value": {peer + "AllowedIPs =", "Line unrecognized: `AllowedIPs='\n" + parsing +
-			"wg0.conf:3:1: AllowedIPs has no value\nhint: give it a list of IP/CIDR, or leave the line out"},
+			"wg0.conf:3:13: AllowedIPs has no value\nhint: give it a list of IP/CIDR, or leave the line out"},
 		"no =": {iface + "ListenPort", "Line unrecognized: `ListenPort'\n" + parsing +
-			"wg0.conf:2:1: `ListenPort' has no value\nhint: say ListenPort = a port"},
+			"wg0.conf:2:1: ListenPort has no value\nhint: ListenPort takes a port: ListenPort = …"},
 		"colon": {peer + "PersistentKeepalive: 25", "Line unrecognized: `PersistentKeepalive:25'\n" + parsing +
-			"wg0.conf:3:1: unknown key `PersistentKeepalive:25'\nhint: a key and its value are separated by ="},
+			"wg0.conf:3:20: after PersistentKeepalive comes =\nhint: PersistentKeepalive takes seconds, or off: PersistentKeepalive = …"},
 		"semicolon": {"; c", "Line unrecognized: `;c'\n" + parsing + "wg0.conf:1:1: not a comment\nhint: comments begin with #"},
 		"byte-order mark": {"\ufeff[Interface]", "Line unrecognized: `\ufeff[Interface]'\n" + parsing +
 			"wg0.conf:1:1: a byte-order mark stands before the text\nhint: save the file as UTF-8 without a byte-order mark"},
 		"text after a section": {"[Peer] bob", "Line unrecognized: `[Peer]bob'\n" + parsing +
-			"wg0.conf:1:1: text after a section's ]\nhint: put it into a comment: [Peer] # …"},
+			"wg0.conf:1:7: text after a section's ]\nhint: put it into a comment: [Peer] # …\nwg0.conf:1:1: this peer has no PublicKey\nhint: every [Peer] needs the line PublicKey = KEY"},
 		"unknown section": {"[Peers]", "Line unrecognized: `[Peers]'\n" + parsing +
-			"wg0.conf:1:1: unknown section\nhint: did you mean [Peer]?"},
+			"wg0.conf:1:1: unknown section\nhint: did you mean [Peer]?\nwg0.conf:1:1: this peer has no PublicKey\nhint: every [Peer] needs the line PublicKey = KEY"},
 		"a secret key is hidden": {iface + "PrivateKey = " + key[:43], "Key is not the correct length or format: `(hidden)'\n" + parsing +
 			"wg0.conf:2:14: PrivateKey: a key has 44 characters, this has 43\nhint: keys are 44 characters as `wg genkey' and `wg pubkey' print them"},
 		"a secret key in the wrong place": {peer + "PrivateKey = " + key, "Line unrecognized: `PrivateKey=(hidden)'\n" + parsing +
@@ -157,27 +157,110 @@ func TestDecodeErrors(t *testing.T) {
 		"a secret key under a misspelt name": {iface + "PrivatKey = " + key, "Line unrecognized: `PrivatKey=(hidden)'\n" + parsing +
 			"wg0.conf:2:1: unknown key `PrivatKey'\nhint: did you mean PrivateKey?"},
 		"a secret key alone": {iface + key, "Line unrecognized: `(hidden)'\n" + parsing +
-			"wg0.conf:2:1: unknown key `(hidden)'\nhint: [Interface] takes PrivateKey, ListenPort, FwMark"},
+			"wg0.conf:2:1: unknown key (hidden)\nhint: [Interface] takes PrivateKey, ListenPort, FwMark"},
 		"a public key is shown": {"[Peer]\nPublicKey = short", "Key is not the correct length or format: `short'\n" + parsing +
 			"wg0.conf:2:13: PublicKey: a key has 44 characters, this has 5\nhint: keys are 44 characters as `wg genkey' and `wg pubkey' print them"},
 		"an address in the list": {peer + "AllowedIPs = 10.0.0.1, 10.0. 0.256 , ::1", "Unable to parse IP address: `10.0.0.256'\n" + parsing +
-			"wg0.conf:3:24: AllowedIPs: \"10.0.0.256\" is no IP address\nhint: the four numbers go from 0 to 255 and have no leading zeros"},
+			"wg0.conf:3:24: AllowedIPs: `10.0.0.256' is no IP address\nhint: the four numbers go from 0 to 255 and have no leading zeros"},
 		"a comma at the end": {peer + "AllowedIPs = 10.0.0.1,", "Unable to parse IP address: `'\n" + parsing +
 			"wg0.conf:3:23: AllowedIPs: an address is missing\nhint: allowed IPs are separated by single commas, with none at the end"},
 		"a length": {peer + "AllowedIPs = 10.0.0.0/33", "AllowedIP is not in the correct format: `10.0.0.0/33'\n" + parsing +
-			"wg0.conf:3:23: AllowedIPs: \"33\" is no length of a prefix\nhint: after the / comes a number from 0 to 32"},
+			"wg0.conf:3:23: AllowedIPs: `33' is no length of a prefix\nhint: after the / comes a number from 0 to 32"},
 		"mark": {iface + "FwMark = 0X10", "Fwmark is neither 0/off nor 0-0xffffffff: `0X10'\n" + parsing +
 			"wg0.conf:2:10: FwMark: not a mark\nhint: a mark is off, a decimal number, or a hexadecimal one such as 0xca6c"},
 		"keepalive": {peer + "PersistentKeepalive = 65536", "Persistent keepalive interval is neither 0/off nor 1-65535: `65536'\n" + parsing +
 			"wg0.conf:3:23: PersistentKeepalive: not a number of seconds\nhint: say 25 to keep a connection open through NAT, or off"},
 		"what the resolver says": {peer + "Endpoint = nowhere:1", "Name or service not known: `nowhere:1'\n" + parsing +
-			"wg0.conf:3:12: Endpoint: expected HOST:PORT"},
+			"wg0.conf:3:12: Endpoint: can't be resolved"},
 		"a peer without key": {iface + "[Peer]\nAllowedIPs=::/0\n" + peer, "A peer is missing a public key\nInvalid configuration\n" +
 			"wg0.conf:2:1: this peer has no PublicKey\nhint: every [Peer] needs the line PublicKey = KEY"},
 		"several": {iface + "ListenPort=1\nFoo=1\nFwMark=x\n" + peer + "AllowedIPs=x", "Line unrecognized: `Foo=1'\n" + parsing +
 			"wg0.conf:3:1: unknown key `Foo'\nhint: [Interface] takes PrivateKey, ListenPort, FwMark\n" +
 			"wg0.conf:4:8: FwMark: not a mark\nhint: a mark is off, a decimal number, or a hexadecimal one such as 0xca6c\n" +
-			"wg0.conf:7:12: AllowedIPs: \"x\" is no IP address\nhint: an allowed IP is an address such as 10.0.0.2 or fd00::2, with a length if it is a network: 10.0.0.0/24"},
+			"wg0.conf:7:12: AllowedIPs: `x' is no IP address\nhint: allowed IPs are addresses, not names"},
+
+		// Characters that came with the text.
+		"UTF-16": {"\xff\xfe[\x00P\x00", "Line unrecognized: `\xff\xfe['\n" + parsing +
+			"wg0.conf:1:1: the file is not plain text\nhint: save it as UTF-8 without a byte-order mark"},
+		"a non-breaking space before a key": {iface + "\u00a0ListenPort=1", "Line unrecognized: `\u00a0ListenPort=1'\n" + parsing +
+			"wg0.conf:2:1: a non-breaking space does not belong here\nhint: replace it by a plain space"},
+		"a non-breaking space in a value": {peer + "AllowedIPs = 10.0.0.1/32,\u00a010.0.0.2", "Unable to parse IP address: `\u00a010.0.0.2'\n" + parsing +
+			"wg0.conf:3:26: AllowedIPs: a non-breaking space does not belong here\nhint: replace it by a plain space"},
+		"curly quotation marks": {iface + "FwMark = \u201c1\u201d", "Fwmark is neither 0/off nor 0-0xffffffff: `\u201c1\u201d'\n" + parsing +
+			"wg0.conf:2:10: FwMark: a quotation mark does not belong here\nhint: names and values stand without quotation marks"},
+		"quotation marks around a key": {iface + "PrivateKey = \"" + key + "\"", "Key is not the correct length or format: `(hidden)'\n" + parsing +
+			"wg0.conf:2:14: PrivateKey: a quotation mark does not belong here\nhint: names and values stand without quotation marks"},
+		"CR alone ends lines": {"[Interface]\rListenPort=5\r", "Line unrecognized: `[Interface]ListenPort=5'\n" + parsing +
+			"wg0.conf:1:12: a carriage return inside the line\nhint: end lines in LF, or in CR and LF"},
+		"CR alone between keys": {"[Peer]\nPublicKey=" + key + "\rPresharedKey=" + key2 + "\r", "Key is not the correct length or format: `(hidden)'\n" + parsing +
+			"wg0.conf:2:55: PublicKey: a carriage return inside the line\nhint: end lines in LF, or in CR and LF"},
+
+		// Habits from other formats.
+		"slashes":             {"// c", "Line unrecognized: `//c'\n" + parsing + "wg0.conf:1:1: not a comment\nhint: comments begin with #"},
+		"a remark at the end": {iface + "FwMark = 1 ; one\nFwMark = 1 // one", "Fwmark is neither 0/off nor 0-0xffffffff: `1;one'\n" + parsing + "wg0.conf:2:12: FwMark: not a comment\nhint: comments begin with #\nwg0.conf:3:12: FwMark: not a comment"},
+		"no = but a value":    {iface + "ListenPort 1", "Line unrecognized: `ListenPort1'\n" + parsing + "wg0.conf:2:12: after ListenPort comes =\nhint: ListenPort takes a port: ListenPort = …"},
+		"a list over lines": {peer + "AllowedIPs = 10.0.0.1,\n\t10.0.0.2/32", "Unable to parse IP address: `'\n" + parsing +
+			"wg0.conf:3:23: AllowedIPs: an address is missing\nhint: allowed IPs are separated by single commas, with none at the end\n" +
+			"wg0.conf:4:2: a value does not go on in the next line\nhint: repeat the key: AllowedIPs = LIST"},
+		"a line that goes on": {peer + "AllowedIPs = 10.0.0.1, \\\n10.0.0.2", "Unable to parse IP address: `\\'\n" + parsing +
+			"wg0.conf:3:24: AllowedIPs: `\\\\' is no IP address\nhint: a line can't go on in the next one: repeat the key there\n" +
+			"wg0.conf:4:1: a value does not go on in the next line\nhint: repeat the key: AllowedIPs = LIST"},
+		"another name":    {iface + "Port = 1", "Line unrecognized: `Port=1'\n" + parsing + "wg0.conf:2:1: unknown key `Port'\nhint: did you mean ListenPort?"},
+		"letters swapped": {peer + "Endpiont = a:1", "Line unrecognized: `Endpiont=a:1'\n" + parsing + "wg0.conf:3:1: unknown key `Endpiont'\nhint: did you mean Endpoint?"},
+		"near a key of wg-quick": {iface + "Adress = 10.0.0.1/24", "Line unrecognized: `Adress=10.0.0.1/24'\n" + parsing +
+			"wg0.conf:2:1: unknown key `Adress'\nhint: did you mean Address? It is a key of wg-quick"},
+		"a key of Android's app": {iface + "ExcludedApplications = a", "Line unrecognized: `ExcludedApplications=a'\n" + parsing +
+			"wg0.conf:2:1: ExcludedApplications is a key of the WireGuard app for Android\nhint: leave it out here"},
+		"sections of networkd": {"[WireGuard]\nFwMark = 1\n[WireGuardPeer]\nPublicKey=" + key, "Line unrecognized: `[WireGuard]'\n" + parsing +
+			"wg0.conf:1:1: unknown section\nhint: did you mean [Interface]?\nwg0.conf:3:1: unknown section\nhint: did you mean [Peer]?"},
+		"what is in an unknown section doesn't count": {"[Service]\nType = simple\nExec\n[Interface]\nFoo=1", "Line unrecognized: `[Service]'\n" + parsing +
+			"wg0.conf:1:1: unknown section\nhint: sections are [Interface] and [Peer]\n" +
+			"wg0.conf:5:1: unknown key `Foo'\nhint: [Interface] takes PrivateKey, ListenPort, FwMark"},
+		"an open section": {"[Interface\nFwMark=1", "Line unrecognized: `[Interface'\n" + parsing +
+			"wg0.conf:1:11: the section's ] is missing\nhint: sections are [Interface] and [Peer]"},
+		"nothing before the =": {iface + "= 5", "Line unrecognized: `=5'\n" + parsing +
+			"wg0.conf:2:1: the key is missing\nhint: [Interface] takes PrivateKey, ListenPort, FwMark"},
+		"a name like a file": {iface + strings.Repeat("x", 100) + "\x1b[31m", "Line unrecognized: `" + strings.Repeat("x", 100) + "\x1b[31m'\n" + parsing +
+			"wg0.conf:2:1: unknown key `" + strings.Repeat("x", 64) + "…'\nhint: [Interface] takes PrivateKey, ListenPort, FwMark"},
+
+		// Values.
+		"a port": {iface + "ListenPort = off", "Servname not supported for ai_socktype: `off'\n" + parsing + "wg0.conf:2:14: ListenPort: not a port"},
+		"blanks between allowed IPs": {peer + "AllowedIPs = ::/0, 10.0.0.1/32 10.0.0.2/32", "AllowedIP is not in the correct format: `10.0.0.1/3210.0.0.2/32'\n" + parsing +
+			"wg0.conf:3:20: AllowedIPs: `3210.0.0.2/32' is no length of a prefix\nhint: allowed IPs are separated by commas"},
+		"a netmask": {peer + "AllowedIPs = 10.0.0.0/255.255.254.0", "AllowedIP is not in the correct format: `10.0.0.0/255.255.254.0'\n" + parsing +
+			"wg0.conf:3:23: AllowedIPs: `255.255.254.0' is no length of a prefix\nhint: a netmask is written as its length here: /23"},
+		"not a netmask": {peer + "AllowedIPs = ::/255.0.255.0", "AllowedIP is not in the correct format: `::/255.0.255.0'\n" + parsing +
+			"wg0.conf:3:17: AllowedIPs: `255.0.255.0' is no length of a prefix\nhint: after the / comes a number from 0 to 128"},
+		"brackets":      {peer + "AllowedIPs = [::1]/128", "Unable to parse IP address: `[::1]'\n" + parsing + "wg0.conf:3:14: AllowedIPs: `[::1]' is no IP address\nhint: allowed IPs have no brackets"},
+		"a zone":        {peer + "AllowedIPs = fe80::1%eth0/64", "Unable to parse IP address: `fe80::1%eth0'\n" + parsing + "wg0.conf:3:14: AllowedIPs: `fe80::1%eth0' is no IP address\nhint: allowed IPs have no zone"},
+		"a range":       {peer + "AllowedIPs = 10.0.0.1-10.0.0.9", "Unable to parse IP address: `10.0.0.1-10.0.0.9'\n" + parsing + "wg0.conf:3:14: AllowedIPs: `10.0.0.1-10.0.0.9' is no IP address\nhint: a range is written as networks, such as 10.0.0.0/24"},
+		"semicolons":    {peer + "AllowedIPs = 10.0.0.1;10.0.0.2", "Unable to parse IP address: `10.0.0.1;10.0.0.2'\n" + parsing + "wg0.conf:3:14: AllowedIPs: `10.0.0.1;10.0.0.2' is no IP address\nhint: allowed IPs are separated by commas; comments begin with #"},
+		"with a port":   {peer + "AllowedIPs = 10.0.0.1:51820", "Unable to parse IP address: `10.0.0.1:51820'\n" + parsing + "wg0.conf:3:14: AllowedIPs: `10.0.0.1:51820' is no IP address\nhint: allowed IPs have no port"},
+		"three numbers": {peer + "AllowedIPs = 10.0.0/24", "Unable to parse IP address: `10.0.0'\n" + parsing + "wg0.conf:3:14: AllowedIPs: `10.0.0' is no IP address\nhint: an IPv4 address has four numbers"},
+		"no end in =": {iface + "PrivateKey = " + key[:43] + "a", "Key is not the correct length or format: `(hidden)'\n" + parsing +
+			"wg0.conf:2:14: PrivateKey: a key ends in =\nhint: keys are 44 characters as `wg genkey' and `wg pubkey' print them"},
+		"stray bits": {"[Peer]\nPublicKey = " + key[:42] + "9=", "Key is not the correct length or format: `" + key[:42] + "9='\n" + parsing +
+			"wg0.conf:2:13: PublicKey: not base64 of 32 bytes\nhint: keys are 44 characters as `wg genkey' and `wg pubkey' print them"},
+		"no port, after an error": {peer + "Foo=1\nEndpoint = nowhere\nEndpoint = [::1\nEndpoint = [::1]5\nEndpoint = nowhere:1", "Line unrecognized: `Foo=1'\n" + parsing +
+			"wg0.conf:3:1: unknown key `Foo'\nhint: [Peer] takes PublicKey, PresharedKey, AllowedIPs, Endpoint, PersistentKeepalive\n" +
+			"wg0.conf:4:12: Endpoint: expected HOST:PORT\nhint: an endpoint is HOST:PORT, such as vpn.example.org:51820 or [2001:db8::1]:51820\n" +
+			"wg0.conf:5:12: Endpoint: expected HOST:PORT\nwg0.conf:6:12: Endpoint: expected HOST:PORT"},
+
+		// What is secret, in all its disguises.
+		"a key in two words":       {iface + "Private Kee = " + key, "Line unrecognized: `PrivateKee=(hidden)'\n" + parsing + "wg0.conf:2:1: unknown key `PrivateKee'\nhint: did you mean PrivateKey?"},
+		"a secret key without =":   {iface + "PrivateKey " + key, "Line unrecognized: `PrivateKey(hidden)'\n" + parsing + "wg0.conf:2:12: after PrivateKey comes =\nhint: PrivateKey takes a key of 44 characters: PrivateKey = …"},
+		"a secret key and a colon": {iface + "PrivateKey: " + key, "Line unrecognized: `PrivateKey:(hidden)'\n" + parsing + "wg0.conf:2:11: after PrivateKey comes =\nhint: PrivateKey takes a key of 44 characters: PrivateKey = …"},
+		"a short secret":           {iface + "PresharedKey = hunter2", "Line unrecognized: `PresharedKey=(hidden)'\n" + parsing + "wg0.conf:2:1: PresharedKey belongs to [Peer], this is [Interface]\nhint: move it below [Peer]"},
+		"under another name":       {peer + "PSK = " + key, "Line unrecognized: `PSK=(hidden)'\n" + parsing + "wg0.conf:3:1: unknown key `PSK'\nhint: did you mean PresharedKey?"},
+		"under an unknown name":    {peer + "Secret = " + key, "Line unrecognized: `Secret=(hidden)'\n" + parsing + "wg0.conf:3:1: unknown key `Secret'\nhint: [Peer] takes PublicKey, PresharedKey, AllowedIPs, Endpoint, PersistentKeepalive"},
+		"a key that lost its =":    {peer + "Secret : " + key[:43], "Line unrecognized: `(hidden)'\n" + parsing + "wg0.conf:3:1: unknown key (hidden)\nhint: [Peer] takes PublicKey, PresharedKey, AllowedIPs, Endpoint, PersistentKeepalive"},
+		"a key in hexadecimal":     {peer + "Secret = " + strings.Repeat("0aF1", 16), "Line unrecognized: `Secret=(hidden)'\n" + parsing + "wg0.conf:3:1: unknown key `Secret'\nhint: [Peer] takes PublicKey, PresharedKey, AllowedIPs, Endpoint, PersistentKeepalive"},
+		"as an allowed IP":         {peer + "AllowedIPs = ::1, " + key2, "Unable to parse IP address: `(hidden)'\n" + parsing + "wg0.conf:3:19: AllowedIPs: a key stands here, or several lines in one\nhint: AllowedIPs takes a list of IP/CIDR"},
+		"as an endpoint":           {peer + "Endpoint = " + key, "Name or service not known: `(hidden)'\n" + parsing + "wg0.conf:3:12: Endpoint: a key stands here, or several lines in one\nhint: Endpoint takes HOST:PORT"},
+		"two settings in a line":   {"[Peer]\nPublicKey = " + key + " PresharedKey = " + key2, "Key is not the correct length or format: `(hidden)'\n" + parsing + "wg0.conf:2:13: PublicKey: a key stands here, or several lines in one\nhint: PublicKey takes a key of 44 characters"},
+		"a public key without =":   {"[Peer]\nPublicKey " + key, "Line unrecognized: `PublicKey" + key + "'\n" + parsing + "wg0.conf:2:11: after PublicKey comes =\nhint: PublicKey takes a key of 44 characters: PublicKey = …\nwg0.conf:1:1: this peer has no PublicKey\nhint: every [Peer] needs the line PublicKey = KEY"},
+		"a public key, nearly":     {"[Peer]\nPublickKey = " + key, "Line unrecognized: `PublickKey=" + key + "'\n" + parsing + "wg0.conf:2:1: unknown key `PublickKey'\nhint: did you mean PublicKey?\nwg0.conf:1:1: this peer has no PublicKey\nhint: every [Peer] needs the line PublicKey = KEY"},
+		"a public key with a tail": {"[Peer]\nPublicKey = " + key + "x", "Key is not the correct length or format: `" + key + "x'\n" + parsing + "wg0.conf:2:13: PublicKey: a key has 44 characters, this has 45\nhint: keys are 44 characters as `wg genkey' and `wg pubkey' print them"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

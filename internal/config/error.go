@@ -4,8 +4,13 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
+
+	"wgtools/internal/keys"
 )
 
 // maxProblems is how many problems of one file are told; the rest is counted.
@@ -14,7 +19,7 @@ const maxProblems = 10
 // An Error is what is wrong in a file: the first problem, as the original
 // tells it, then all of them with their places.
 type Error struct {
-	Problems []Problem // the first ones, at least one, in the order of the file
+	Problems []Problem // the first ones, at least one, as the original would meet them
 	More     int       // how many there are besides
 	original []string
 }
@@ -35,12 +40,12 @@ func (e *Error) Error() string {
 // Original returns the lines that the original prints for the first problem.
 func (e *Error) Original() []string { return e.original }
 
-// Advice returns the place, reason and hint of every problem.
+// Advice returns the place and reason of every problem, and each hint once.
 func (e *Error) Advice() (lines []string) {
 	for _, p := range e.Problems {
 		lines = append(lines, fmt.Sprintf("%v: %s", p.Pos, p.Reason))
-		if p.Hint != "" {
-			lines = append(lines, "hint: "+p.Hint)
+		if hint := "hint: " + p.Hint; p.Hint != "" && !slices.Contains(lines, hint) {
+			lines = append(lines, hint)
 		}
 	}
 	if e.More > 0 {
@@ -51,17 +56,17 @@ func (e *Error) Advice() (lines []string) {
 
 // A ValueError says what is wrong with one value, wherever it comes from.
 type ValueError struct {
-	Line   string // what the original prints
+	Line   string // what the original prints; may hold several lines
 	Reason string
 	Hint   string
-	Offset int // where in the value, once its white space is gone
+	Offset int // where in the value, in bytes
 }
 
 // Error returns the line that the original prints.
 func (e *ValueError) Error() string { return e.Line }
 
-// Original returns the line that the original prints.
-func (e *ValueError) Original() []string { return []string{e.Line} }
+// Original returns what the original prints.
+func (e *ValueError) Original() []string { return strings.Split(e.Line, "\n") }
 
 // Advice returns the reason and the hint.
 func (e *ValueError) Advice() (lines []string) {
@@ -92,34 +97,85 @@ func (w Warning) Advice() []string {
 // quote puts s between the original's quotation marks.
 func quote(s []byte) string { return "`" + string(s) + "'" }
 
-// looksSecret reports whether s has what looks like a key in it.
-func looksSecret(s []byte) bool {
-	run := 0
-	for _, c := range s {
-		switch {
-		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '+', c == '/':
-			run++
-		case c == '=' && run >= 40:
-			return true
-		default:
-			run = 0
-		}
+// shown is a piece of a file fit for our own lines: in quotation marks, short,
+// and without characters that a terminal would obey.
+func shown(s string) string {
+	const most = 64
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
-	return false
+	s = strconv.Quote(s)
+	return "`" + strings.ReplaceAll(s[1:len(s)-1], `\"`, `"`) + "'"
 }
 
-// hideSecret returns the line NAME=VALUE fit to be printed: the value of what
-// is, or was meant to be, a private or preshared key is hidden, and so is
-// whatever else has a key in it that isn't a public one.
-func hideSecret(line []byte) string {
-	name, value, assigns := strings.Cut(string(line), "=")
-	k := nearest(name)
-	public := k != nil && !k.secret && k.name == "PublicKey"
-	switch {
-	case public || !looksSecret(line) && (k == nil || !k.secret || value == ""):
-		return string(line)
-	case !assigns || looksSecret([]byte(name+"=")):
-		return "(hidden)"
+// looksSecret reports whether s has what looks like a key in it: 43
+// characters of base64 before a "=" or between others, or 64 hexadecimal digits.
+func looksSecret(s []byte) bool {
+	start, lower, upper, digits, hex := 0, 0, 0, 0, 0
+	for i := 0; ; i++ {
+		var c byte // 0 after the last
+		if i < len(s) {
+			c = s[i]
+		}
+		switch {
+		case '0' <= c && c <= '9':
+			digits++
+			hex++
+		case 'a' <= c && c <= 'z':
+			lower++
+			if c <= 'f' {
+				hex++
+			}
+		case 'A' <= c && c <= 'Z':
+			upper++
+			if c <= 'F' {
+				hex++
+			}
+		case c == '+' || c == '/':
+		default:
+			n := i - start
+			mixed := lower > 0 && upper > 0 && digits > 0
+			if c == '=' && n >= keys.TextLen-4 || mixed && n == keys.TextLen-1 || n == hex && n == keys.HexLen {
+				return true
+			}
+			if i >= len(s) {
+				return false
+			}
+			start, lower, upper, digits, hex = i+1, 0, 0, 0, 0
+		}
 	}
-	return name + "=(hidden)"
+}
+
+// hideSecret returns a line that isn't understood as the original shows it,
+// without white space, but fit to be printed: the value of what is, or was
+// meant to be, a private or preshared key is hidden, and so is whatever else
+// has a key in it that isn't a public one.
+func hideSecret(line []byte) string {
+	text := squeeze(nil, line)
+	before, value := []byte(nil), text
+	var k *key
+	if i := bytes.IndexByte(text, '='); i >= 0 {
+		before, value = text[:i+1], text[i+1:]
+		k = nearest(string(text[:i]))
+	}
+	if lead, at := leadingKey(line); at > 0 { // KEY VALUE, KEY: VALUE
+		k, before = lead, text[:len(lead.name)]
+		value = bytes.TrimPrefix(text[len(before):], []byte(":"))
+		before = text[:len(text)-len(value)]
+	}
+	switch {
+	case k != nil && k.name == "PublicKey" && !tellsMore(value):
+	case looksSecret(before):
+		return "(hidden)"
+	case looksSecret(text), k != nil && k.secret && len(value) > 0:
+		return string(before) + "(hidden)"
+	}
+	return string(text)
+}
+
+// tellsMore reports whether a public key's value has another key in it, as
+// when several lines have become one.
+func tellsMore(value []byte) bool {
+	_, rest, _ := bytes.Cut(bytes.TrimLeft(value, "="), []byte("="))
+	return looksSecret(rest)
 }

@@ -6,6 +6,8 @@ package config
 import (
 	"bytes"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"wgtools/internal/keys"
 )
@@ -77,46 +79,86 @@ func (n *commentNames) key() {
 func (n *commentNames) end() string { return n.name }
 
 // header starts a section.
-func (n *commentNames) header(section) {
+func (n *commentNames) header() {
 	*n = commentNames{name: n.above, rank: n.aboveRank, started: true, underTitle: true}
 }
 
 // nameIn returns the name that a comment gives, and how sure it is; 0 for none.
 func nameIn(comment []byte) (string, int) {
-	text := strings.TrimSpace(strings.TrimLeft(string(comment), "#"))
-	if text == "" || !strings.ContainsFunc(text, func(r rune) bool { return r > 127 || 'a' <= r|32 && r|32 <= 'z' || '0' <= r && r <= '9' }) {
+	text := printable(string(comment))
+	if !strings.ContainsFunc(text, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) ||
+		text[0] == '[' || looksSecret([]byte(text)) {
 		return "", 0
 	}
 	word, rest := text, ""
-	if i := strings.IndexAny(text, "=: \t"); i >= 0 {
+	if i := strings.IndexAny(text, "=: "); i >= 0 {
 		word, rest = text[:i], strings.TrimSpace(text[i:])
 	}
-	assigned, isAssigned := strings.CutPrefix(rest, "=")
-	if !isAssigned {
-		assigned, isAssigned = strings.CutPrefix(rest, ":")
+	assigned, isAssigned := rest, false
+	if rest != "" && (rest[0] == '=' || rest[0] == ':') {
+		assigned, isAssigned = strings.TrimSpace(rest[1:]), true
 	}
-	assigned = strings.TrimSpace(assigned)
 	switch strings.ToLower(word) {
 	case "name", "friendly_name", "friendlyname":
 		if isAssigned && assigned != "" {
 			return assigned, explicitName
 		}
-	case "begin_peer":
-		return rest, markedName
-	case "end_peer":
-		return "", 0
-	case "client", "peer":
-		if isAssigned && assigned != "" {
+	case "begin_peer", "begin":
+		if assigned != "" {
 			return assigned, markedName
 		}
-		if rest != "" && !isAssigned {
-			return rest, markedName
+	case "end_peer", "end":
+		return "", 0
+	case "client", "peer":
+		if assigned == "" {
+			return "", 0 // that it is one is no news
 		}
+		if strings.Trim(assigned, "0123456789") == "" {
+			return text, markedName // a number alone is no name
+		}
+		return assigned, markedName
 	}
-	if isAssigned && exactly(word) != nil {
-		return "", 0 // a setting that is switched off
+	if isAssigned && (rest[0] == '=' || exactly(word) != nil) {
+		return "", 0 // a setting that is switched off, or a note of its own
+	}
+	// Web front ends write "laptop / anna@example.org / Updated: …".
+	text, _, _ = strings.Cut(text, " / ")
+	if len(text) > longestName || hasDate(text) {
+		return "", 0
 	}
 	return text, plainName
+}
+
+// longestName is how many bytes a comment may have that is a name and says
+// nothing else. Longer ones explain something.
+const longestName = 48
+
+// printable returns a comment's text without control characters, and without
+// the rulers that frame it.
+func printable(comment string) string {
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, comment)
+	return strings.TrimSpace(strings.TrimRight(strings.TrimLeft(text, "#-=*~ "), "#-=*~ "))
+}
+
+// hasDate reports whether s has a date such as 2026-02-23 in it, as the notes of
+// generators have.
+func hasDate(s string) bool {
+	const form = "dddd-dd-dd"
+	for i := 0; i+len(form) <= len(s); i++ {
+		j := 0
+		for j < len(form) && (s[i+j] == form[j] || form[j] == 'd' && '0' <= s[i+j] && s[i+j] <= '9') {
+			j++
+		}
+		if j == len(form) {
+			return true
+		}
+	}
+	return false
 }
 
 // PeerNames returns the names that comments of a file give to its peers. It
@@ -144,14 +186,14 @@ func PeerNames(src []byte) map[keys.Key]string {
 		case len(before) == 0:
 		case assigns:
 			d.names.key()
-			if foldEqual(d.squeezed(name), "PublicKey") {
+			if foldEqual(squeezed(name), "PublicKey") {
 				if k, err := keys.Parse(squeeze(nil, value)); err == nil {
 					current = k
 				}
 			}
 		case before[0] == '[':
 			end()
-			d.names.header(peerSection)
+			d.names.header()
 		}
 		if comment != nil {
 			d.names.comment(comment, len(before) == 0)

@@ -28,38 +28,43 @@ type QuickOptions struct {
 // Saves reports whether the file is to be written again when the tunnel goes down.
 func (q *QuickOptions) Saves() bool { return foldEqual([]byte(q.SaveConfig.Text), "true") }
 
-// quickLine decodes a line as wg-quick does, and passes on to wg what it
-// doesn't take out.
+// quickLine decodes a line as wg-quick does: it takes its own keys out while
+// it reads the file, and wg reads what is left after that.
 func (d *decoder) quickLine(line []byte) {
-	if bytes.IndexByte(line, 0) >= 0 { // bash never sees these
+	if d.nul && bytes.IndexByte(line, 0) >= 0 { // bash never sees these
 		line = bytes.ReplaceAll(line, []byte{0}, nil)
 		d.raw = line
 	}
-	q := splitQuick(line)
-	d.quick = q.section(d.quick)
-	k := q.key(d.quick)
-	if k == nil {
-		if !d.options.OwnKeys {
-			d.line(q.kept)
+	kept := bytes.Trim(line, " \t")
+	var k *key
+	if start := trim(kept); d.quick || len(start) > 0 && start[0] == '[' { // elsewhere nothing is wg-quick's
+		q := splitQuick(line)
+		d.quick = q.section(d.quick)
+		if k = q.key(d.quick); k != nil {
+			d.value = q.value
 		}
-		return
 	}
-	if d.options.PeerInfo {
+	switch {
+	case d.own && k != nil:
+		d.quickValue(k)
+	case d.own:
+	case k == nil:
+		d.line(kept)
+	case d.options.PeerInfo:
 		d.names.key()
 	}
-	v := Value{Text: string(q.value), Pos: d.rawPos(q.value)}
-	if k.name == "SaveConfig" && !foldEqual(q.value, "true") && !foldEqual(q.value, "false") {
-		d.problem([]string{fmt.Sprintf("%s: `%s' is neither true nor false", d.options.Program, q.value)}, Problem{
+}
+
+// quickValue decodes the value of a key of wg-quick's.
+func (d *decoder) quickValue(k *key) {
+	v := Value{Text: string(d.value), Pos: d.place(d.value, 0)}
+	if k.name == "SaveConfig" && !foldEqual(d.value, "true") && !foldEqual(d.value, "false") {
+		d.problem([]string{fmt.Sprintf("%s: `%s' is neither true nor false", d.options.Program, v.Text)}, Problem{
 			Pos: v.Pos, Reason: "SaveConfig: neither true nor false",
 		})
 		return
 	}
 	k.quick(&d.config.Quick, v)
-}
-
-// rawPos returns the place of a part of the line.
-func (d *decoder) rawPos(part []byte) Pos {
-	return Pos{d.file, d.number, cap(d.raw) - cap(part) + 1}
 }
 
 // quickParts is a line in the parts that wg-quick sees.

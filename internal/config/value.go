@@ -5,9 +5,12 @@ package config
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"wgtools/internal/device"
@@ -101,6 +104,29 @@ func number(s string, base, limit uint64) (uint64, bool) {
 	return n, s != ""
 }
 
+// checkEndpoint tells whether s has the form HOST:PORT, which it must have
+// before anything is looked up. The error is a [*ValueError].
+func checkEndpoint(s []byte) error {
+	e := &ValueError{
+		Reason: "expected HOST:PORT",
+		Hint:   "an endpoint is HOST:PORT, such as vpn.example.org:51820 or [2001:db8::1]:51820",
+	}
+	if s[0] == '[' {
+		end := bytes.IndexByte(s, ']')
+		switch {
+		case end < 0:
+			e.Line = "Unable to find matching brace of endpoint: " + quote(s)
+			return e
+		case end+2 < len(s) && s[end+1] == ':':
+			return nil
+		}
+	} else if i := bytes.LastIndexByte(s, ':'); i >= 0 && i < len(s)-1 {
+		return nil
+	}
+	e.Line = "Unable to find port of endpoint: " + quote(s)
+	return e
+}
+
 // AppendAllowedIPs reads one list of allowed IPs, separated by commas, each
 // ADDRESS or ADDRESS/BITS; a "+" or "-" before one adds it to what the peer
 // has or takes it away. White space doesn't count. replace reports whether the
@@ -109,37 +135,30 @@ func number(s string, base, limit uint64) (uint64, bool) {
 // warn, which may be nil, hears of host bits, which devices drop. The error is
 // a [*ValueError].
 func AppendAllowedIPs(dst []device.AllowedIP, list string, warn func(Warning)) (ips []device.AllowedIP, replace bool, err error) {
-	return appendAllowedIPs(dst, squeeze(nil, []byte(list)), func(_ int, w Warning) {
+	return appendAllowedIPs(dst, []byte(list), func(_ int, w Warning) {
 		if warn != nil {
 			warn(w)
 		}
 	})
 }
 
-// squeeze appends b without its white space to dst.
-func squeeze(dst, b []byte) []byte {
-	for _, c := range b {
-		if !isSpace(c) {
-			dst = append(dst, c)
-		}
-	}
-	return dst
-}
-
-// appendAllowedIPs is [AppendAllowedIPs] for a list without white space; warn
-// also gets the offset in the list.
+// appendAllowedIPs is [AppendAllowedIPs]; warn also gets the offset in the list.
 func appendAllowedIPs(dst []device.AllowedIP, list []byte, warn func(int, Warning)) ([]device.AllowedIP, bool, error) {
 	replace := true
-	if len(list) == 0 {
+	if len(trim(list)) == 0 {
 		return dst, replace, nil
 	}
-	for start := 0; ; {
-		item, rest := list[start:], false
+	for start := 0; start >= 0; {
+		item, next := list[start:], -1
 		if i := bytes.IndexByte(item, ','); i >= 0 {
-			item, rest = item[:i], true
+			item, next = item[:i], start+i+1
+		}
+		item = trim(item)
+		whole, at := item, cap(list)-cap(item)
+		if hasSpace(item) {
+			item = squeeze(nil, item)
 		}
 		var ip device.AllowedIP
-		at := start
 		if len(item) > 0 && (item[0] == '+' || item[0] == '-') {
 			ip.Remove = item[0] == '-'
 			replace = false
@@ -147,11 +166,14 @@ func appendAllowedIPs(dst []device.AllowedIP, list []byte, warn func(int, Warnin
 		}
 		var err *ValueError
 		if ip.Prefix, err = parseAllowedIP(item); err != nil {
-			err.Offset += at
-			if len(item) == 0 {
+			switch {
+			case len(item) == 0:
 				err.Reason = "an address is missing"
 				err.Hint = "allowed IPs are separated by single commas, with none at the end"
+			case allAllowedIPs(whole):
+				err.Hint, err.Offset = "allowed IPs are separated by commas", 0
 			}
+			err.Offset += at
 			return dst, replace, err
 		}
 		if !ip.IsSingleIP() && ip.Masked() != ip.Prefix {
@@ -161,11 +183,9 @@ func appendAllowedIPs(dst []device.AllowedIP, list []byte, warn func(int, Warnin
 			})
 		}
 		dst = append(dst, ip)
-		if !rest {
-			return dst, replace, nil
-		}
-		start = at + len(item) + 1
+		start = next
 	}
+	return dst, replace, nil
 }
 
 // parseAllowedIP reads ADDRESS or ADDRESS/BITS, as strictly as inet_pton(3).
@@ -173,41 +193,77 @@ func parseAllowedIP(item []byte) (netip.Prefix, *ValueError) {
 	if p, ok := device.ParsePrefix4(item); ok {
 		return p, nil
 	}
-	address, bits, given := strings.Cut(string(item), "/")
+	address, length, given := strings.Cut(string(item), "/")
 	addr, err := netip.ParseAddr(address)
-	if err != nil || addr.Zone() != "" || strings.ContainsRune(address, '%') {
+	if err != nil || strings.Contains(address, "%") { // no zones here
 		return netip.Prefix{}, badAddress(address)
 	}
 	n := uint64(addr.BitLen())
 	if given {
 		var ok bool
-		if n, ok = number(bits, 10, n); !ok {
-			return netip.Prefix{}, &ValueError{
-				Line:   "AllowedIP is not in the correct format: " + quote(item),
-				Reason: fmt.Sprintf("%q is no length of a prefix", bits),
-				Hint:   fmt.Sprintf("after the / comes a number from 0 to %d", addr.BitLen()),
-				Offset: len(address) + 1,
-			}
+		if n, ok = number(length, 10, n); !ok {
+			return netip.Prefix{}, badLength(item, addr, length)
 		}
 	}
 	return netip.PrefixFrom(addr, int(n)), nil
 }
 
+// allAllowedIPs reports whether s is a list that lacks its commas.
+func allAllowedIPs(s []byte) bool {
+	words := bytes.Fields(s)
+	return len(words) > 1 && !slices.ContainsFunc(words, func(word []byte) bool {
+		_, err := parseAllowedIP(word)
+		return err != nil
+	})
+}
+
+func badLength(item []byte, addr netip.Addr, length string) *ValueError {
+	e := &ValueError{
+		Line:   "AllowedIP is not in the correct format: " + quote(item),
+		Reason: shown(length) + " is no length of a prefix",
+		Hint:   fmt.Sprintf("after the / comes a number from 0 to %d", addr.BitLen()),
+		Offset: bytes.IndexByte(item, '/') + 1,
+	}
+	if mask, err := netip.ParseAddr(length); err == nil && mask.Is4() && addr.Is4() {
+		m := binary.BigEndian.Uint32(mask.AsSlice())
+		if ones := bits.LeadingZeros32(^m); m == ^uint32(0)<<(32-ones) {
+			e.Hint = fmt.Sprintf("a netmask is written as its length here: /%d", ones)
+		}
+	}
+	return e
+}
+
 func badAddress(s string) *ValueError {
 	e := &ValueError{
-		Line:   fmt.Sprintf("Unable to parse IP address: `%s'", s),
-		Reason: fmt.Sprintf("%q is no IP address", s),
+		Line:   "Unable to parse IP address: " + quote([]byte(s)),
+		Reason: shown(s) + " is no IP address",
 		Hint:   "an allowed IP is an address such as 10.0.0.2 or fd00::2, with a length if it is a network: 10.0.0.0/24",
 	}
+	bare := strings.Trim(s, "[]")
+	_, portErr := netip.ParseAddrPort(s)
+	_, bracketErr := netip.ParseAddr(bare)
+	first, last, _ := strings.Cut(s, "-")
+	_, firstErr := netip.ParseAddr(first)
+	_, lastErr := netip.ParseAddr(last)
 	switch {
+	case strings.Contains(s, `\`):
+		e.Hint = "a line can't go on in the next one: repeat the key there"
+	case strings.Contains(s, ";"):
+		e.Hint = "allowed IPs are separated by commas; comments begin with #"
+	case portErr == nil:
+		e.Hint = "allowed IPs have no port"
+	case bracketErr == nil && bare != s:
+		e.Hint = "allowed IPs have no brackets"
 	case strings.Contains(s, "%"):
 		e.Hint = "allowed IPs have no zone"
-	case strings.HasPrefix(s, "["):
-		e.Hint = "allowed IPs have no brackets"
-	case strings.ContainsAny(s, ";"):
-		e.Hint = "allowed IPs are separated by commas; comments begin with #"
-	case strings.Count(s, ".") == 3 && !strings.Contains(s, ":") && strings.ContainsAny(s, "0"):
+	case firstErr == nil && lastErr == nil:
+		e.Hint = "a range is written as networks, such as 10.0.0.0/24"
+	case strings.Trim(s, "0123456789.") == "" && strings.Count(s, ".") == 3:
 		e.Hint = "the four numbers go from 0 to 255 and have no leading zeros"
+	case strings.Trim(s, "0123456789.") == "" && s != "":
+		e.Hint = "an IPv4 address has four numbers"
+	case !strings.Contains(s, ":") && strings.Trim(s, "0123456789.*") != "":
+		e.Hint = "allowed IPs are addresses, not names"
 	}
 	return e
 }
