@@ -28,14 +28,20 @@ func main() {
 	if userspace.IsDevice(os.Args) {
 		os.Exit(userspace.Main(os.Args))
 	}
-	os.Exit(run(context.Background(), cli.OS(), os.Geteuid() == 0, os.Args[1:]))
+	become := becomeRoot
+	if os.Geteuid() == 0 {
+		become = nil
+	}
+	os.Exit(run(context.Background(), cli.OS(), become, os.Args[1:]))
 }
 
 // An app is what every subcommand works with.
 type app struct {
 	*cli.Env
 	prog string // the program's name in messages
-	root bool   // the user is root
+
+	// becomeRoot starts the program anew as root; nil if the user is root.
+	becomeRoot func(prog string, args []string) error
 }
 
 const usage = `Usage: %s [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE ]
@@ -63,8 +69,8 @@ may have the keys
 var errUsage = errors.New("usage")
 
 // run is main without the process.
-func run(ctx context.Context, env *cli.Env, root bool, args []string) int {
-	a := &app{Env: env, prog: filepath.Base(env.Prog), root: root}
+func run(ctx context.Context, env *cli.Env, becomeRoot func(prog string, args []string) error, args []string) int {
+	a := &app{Env: env, prog: filepath.Base(env.Prog), becomeRoot: becomeRoot}
 	ctx, stop := interruptible(ctx)
 	defer stop()
 
@@ -129,12 +135,12 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 	return signal.NotifyContext(ctx, signals...)
 }
 
-// needRoot fails if the user isn't root.
-func (a *app) needRoot() error {
-	if a.root {
+// needRoot fails if the user isn't root and can't become it.
+func (a *app) needRoot(args ...string) error {
+	if a.becomeRoot == nil {
 		return nil
 	}
-	return &problem{line: a.prog + " must be run as root", advice: []string{"hint: run it with sudo"}}
+	return a.becomeRoot(a.prog, args)
 }
 
 // trace prints the lines of a change, as they are known from wg-quick.

@@ -53,6 +53,9 @@ func (a *app) report(err error) int {
 	for _, e := range parts(err) {
 		cli.Report(a.Err, a.explain(e))
 	}
+	if e, ok := errors.AsType[*notRoot](err); ok {
+		return e.status
+	}
 	failed, isStep := errors.AsType[*plan.Error](err)
 	if status, ok := errors.AsType[*exec.ExitError](err); isStep && ok {
 		if _, ok := failed.Op.(plan.Hook); ok {

@@ -111,7 +111,7 @@ func (a *app) decodeOwn(f *file) (*config.QuickOptions, error) {
 }
 
 func (a *app) up(ctx context.Context, arg string) error {
-	if err := a.needRoot(); err != nil {
+	if err := a.needRoot("up", arg); err != nil {
 		return err
 	}
 	f, err := a.open(arg)
@@ -126,7 +126,7 @@ func (a *app) up(ctx context.Context, arg string) error {
 }
 
 func (a *app) down(ctx context.Context, arg string) error {
-	if err := a.needRoot(); err != nil {
+	if err := a.needRoot("down", arg); err != nil {
 		return err
 	}
 	f, err := a.open(arg)
@@ -145,7 +145,7 @@ func (a *app) down(ctx context.Context, arg string) error {
 }
 
 func (a *app) save(ctx context.Context, arg string) error {
-	if err := a.needRoot(); err != nil {
+	if err := a.needRoot("save", arg); err != nil {
 		return err
 	}
 	f, err := a.open(arg)
