@@ -292,6 +292,10 @@ func (d *decoder) valueError(k *key, err error) {
 		}
 		return
 	}
+	if d.enough() {
+		d.err.More++
+		return
+	}
 	p := Problem{d.place(d.value, v.Offset), v.Reason, v.Hint}
 	original := v.Original()
 	if i := bytes.IndexByte(d.value, '\r'); i >= 0 {
@@ -346,7 +350,7 @@ func spacedKey(value []byte, secret bool) (keys.Key, error) {
 }
 
 func (d *decoder) listenPort(value []byte) error {
-	if d.options.Resolver != nil {
+	if d.options.Resolver != nil && !d.enough() {
 		port, err := d.options.Resolver.Port(string(value))
 		d.config.ListenPort = device.Some(port)
 		return refusal(err, "not a port")

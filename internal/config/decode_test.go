@@ -6,9 +6,13 @@ package config_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"wgtools/internal/config"
 	"wgtools/internal/device"
@@ -276,6 +280,70 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
+// Reading stops quietly at an error: a directory is an empty file.
+func TestDecodeReader(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "wg0.conf")
+	if err := os.WriteFile(path, []byte("[Interface]\nListenPort=7\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{path: "port=7", dir: ""} {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		c, err := config.DecodeReader(name, f, config.Options{})
+		if err != nil || describe(&c.Change) != want {
+			t.Errorf("DecodeReader(%s) = %v, %v; want %s", name, c, err, want)
+		}
+	}
+	r := io.MultiReader(strings.NewReader("[Interface]\nFwMark=1\nFwMark=2"), iotest.ErrReader(errors.New("gone")))
+	if c, err := config.DecodeReader("f", r, config.Options{}); err != nil || describe(&c.Change) != "mark=2" {
+		t.Errorf("DecodeReader of what breaks off = %v, %v", c, err)
+	}
+}
+
+// Columns count bytes of the line as it stands in the file.
+func TestDecodeColumns(t *testing.T) {
+	src := "[Interface]\r\n\t  Fw Mark\t=  \v1 2 x  # c\r\n  [ Peer ]  x\nPublicKey=" + key + "\nAllowed IPs = ::1 , 1 0.0.0. 300/8"
+	_, err := config.Decode("f", []byte(src), config.Options{})
+	e, ok := err.(*config.Error)
+	if !ok {
+		t.Fatalf("err = %v", err)
+	}
+	var got []string
+	for _, p := range e.Problems {
+		got = append(got, fmt.Sprintf("%d:%d", p.Pos.Line, p.Pos.Col))
+	}
+	if want := "2:16 3:11 5:21"; strings.Join(got, " ") != want {
+		t.Errorf("places %v, want %s", got, want)
+	}
+}
+
+// What a resolver says is told in its own words.
+func TestDecodeResolverSays(t *testing.T) {
+	_, err := config.Decode("f", []byte("[Interface]\nListenPort = x\n"), config.Options{Resolver: &talker{}})
+	e, ok := err.(*config.Error)
+	if !ok {
+		t.Fatalf("err = %v", err)
+	}
+	want := "one\ntwo\nConfiguration parsing error\nf:2:14: ListenPort: because\nhint: do this"
+	if got := strings.Join(append(e.Original(), e.Advice()...), "\n"); got != want {
+		t.Errorf("it says:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+type talker struct{ literal }
+
+func (talker) Port(string) (uint16, error) { return 0, talk{} }
+
+type talk struct{}
+
+func (talk) Error() string      { return "talk" }
+func (talk) Original() []string { return []string{"one", "two"} }
+func (talk) Advice() []string   { return []string{"because", "hint: do this"} }
+
 // After ten problems it is said how many more there are.
 func TestDecodeManyErrors(t *testing.T) {
 	_, err := config.Decode("f", []byte("[Interface]\n"+strings.Repeat("x\n", 25)), config.Options{})
@@ -424,6 +492,18 @@ func TestPeerNames(t *testing.T) {
 		"not the one before":  {"[Peer]\nPublicKey=" + key2 + "\nAllowedIPs=::/0\n\n# laptop\n[Peer]\nPublicKey=" + key, "laptop"},
 		"a line of dashes":    {"# ------\n[Peer]\nPublicKey=" + key, ""},
 		"far above":           {"# about this file\n\n[Peer]\nPublicKey=" + key, ""},
+		"framed":              {"\n# ---- laptop ----\n[Peer]\nPublicKey=" + key, "laptop"},
+		"begin and end":       {"### begin laptop ###\n[Peer]\nPublicKey=" + key + "\n### end laptop ###", "laptop"},
+		"a client's number":   {"\n# Client 7\n[Peer]\nPublicKey=" + key, "Client 7"},
+		"just a client":       {"\n# Client\n[Peer]\nPublicKey=" + key, ""},
+		"a web front end":     {"\n# laptop / anna@example.org / Updated: 2026-02-23 01:03:42 +0000 UTC\n[Peer]\nPublicKey=" + key, "laptop"},
+		"a date":              {"\n# Created at: 2026-02-23 01:03:42\n[Peer]\nPublicKey=" + key, ""},
+		"a note of its own":   {"[Peer]\n# LAN = 192.0.2.0/24\nPublicKey=" + key, ""},
+		"a sentence":          {"\n# This is the public key of the machine which stands in the cellar\n[Peer]\nPublicKey=" + key, ""},
+		"a header":            {"\n# [Peer] of the cellar\n[Peer]\nPublicKey=" + key, ""},
+		"a key":               {"[Peer]\n# " + key2 + "\nPublicKey=" + key, ""},
+		"other letters":       {"[Peer]\n# Ноутбук Анны\nPublicKey=" + key, "Ноутбук Анны"},
+		"for terminals":       {"[Peer]\n# Name = lap\x1b[31mtop\u0085\xff!\r\nPublicKey=" + key, "lap [31mtop  !"},
 		"no file of ours":     {"\x00\xff[[[\n=\n#\n[Peer\nPublicKey=x", ""},
 	}
 	for name, tt := range tests {

@@ -59,7 +59,11 @@ func (d *decoder) quickLine(line []byte) {
 func (d *decoder) quickValue(k *key) {
 	v := Value{Text: string(d.value), Pos: d.place(d.value, 0)}
 	if k.name == "SaveConfig" && !foldEqual(d.value, "true") && !foldEqual(d.value, "false") {
-		d.problem([]string{fmt.Sprintf("%s: `%s' is neither true nor false", d.options.Program, v.Text)}, Problem{
+		line := fmt.Sprintf("%s: `%s' is neither true nor false", d.options.Program, v.Text)
+		if looksSecret(d.value) {
+			line = fmt.Sprintf("%s: `(hidden)' is neither true nor false", d.options.Program)
+		}
+		d.problem([]string{line}, Problem{
 			Pos: v.Pos, Reason: "SaveConfig: neither true nor false",
 		})
 		return
