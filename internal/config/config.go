@@ -51,6 +51,7 @@ type key struct {
 	section section
 	dialect Dialect
 	secret  bool   // its value must not be printed
+	public  bool   // its value is a key that may be printed
 	raw     bool   // decode gets its value with the white space in it
 	hook    bool   // its value is a command, in which "#" is no comment
 	expects string // its value, for people
@@ -68,7 +69,7 @@ func init() {
 		{name: "PrivateKey", section: interfaceSection, secret: true, raw: true, decode: (*decoder).privateKey, expects: "a key of 44 characters"},
 		{name: "ListenPort", section: interfaceSection, decode: (*decoder).listenPort, expects: "a port"},
 		{name: "FwMark", section: interfaceSection, decode: (*decoder).fwmark, expects: "a number, or off"},
-		{name: "PublicKey", section: peerSection, raw: true, decode: (*decoder).publicKey, expects: "a key of 44 characters"},
+		{name: "PublicKey", section: peerSection, public: true, raw: true, decode: (*decoder).publicKey, expects: "a key of 44 characters"},
 		{name: "PresharedKey", section: peerSection, secret: true, raw: true, decode: (*decoder).presharedKey, expects: "a key of 44 characters"},
 		{name: "AllowedIPs", section: peerSection, raw: true, decode: (*decoder).allowedIPs, expects: "a list of IP/CIDR"},
 		{name: "Endpoint", section: peerSection, decode: (*decoder).endpoint, expects: "HOST:PORT"},

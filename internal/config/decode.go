@@ -247,14 +247,23 @@ func (d *decoder) finish() {
 
 // problem adds a problem; the first decides what the original would print.
 func (d *decoder) problem(original []string, p Problem) {
+	if d.surplus() {
+		return
+	}
 	if d.err == nil {
 		d.err = &Error{original: original}
 	}
-	if d.enough() {
-		d.err.More++
-		return
-	}
 	d.err.Problems = append(d.err.Problems, p)
+}
+
+// surplus reports whether there are so many problems that another one need not
+// be looked into, and counts it.
+func (d *decoder) surplus() bool {
+	if !d.enough() {
+		return false
+	}
+	d.err.More++
+	return true
 }
 
 // enough reports whether another problem would only be counted.
@@ -271,8 +280,7 @@ func (d *decoder) place(part []byte, offset int) Pos {
 // unrecognized notes a line that is neither a section nor a known key with a
 // value. line is trimmed and without its comment.
 func (d *decoder) unrecognized(line []byte) {
-	if d.enough() {
-		d.err.More++
+	if d.surplus() {
 		return
 	}
 	reason, hint, offset := d.explain(line)
@@ -292,8 +300,7 @@ func (d *decoder) valueError(k *key, err error) {
 		}
 		return
 	}
-	if d.enough() {
-		d.err.More++
+	if d.surplus() {
 		return
 	}
 	p := Problem{d.place(d.value, v.Offset), v.Reason, v.Hint}
@@ -305,7 +312,7 @@ func (d *decoder) valueError(k *key, err error) {
 	} else if remark := trailingRemark(d.value); remark > 0 {
 		p = Problem{d.place(d.value, remark), "not a comment", "comments begin with #"}
 	}
-	if !k.secret && looksSecret(squeezed(d.value)) && (k.name != "PublicKey" || tellsMore(squeezed(d.value))) {
+	if value := squeezed(d.value); !k.secret && looksSecret(value) && (!k.public || tellsMore(value)) {
 		original = []string{hideQuoted(original[0])}
 		if p.Hint != lineEndings {
 			p.Reason, p.Hint = "a key stands here, or several lines in one", fmt.Sprintf("%s takes %s", k.name, k.expects)

@@ -346,14 +346,24 @@ func (talk) Advice() []string   { return []string{"because", "hint: do this"} }
 
 // After ten problems it is said how many more there are.
 func TestDecodeManyErrors(t *testing.T) {
-	_, err := config.Decode("f", []byte("[Interface]\n"+strings.Repeat("x\n", 25)), config.Options{})
-	var e *config.Error
-	if !errors.As(err, &e) {
-		t.Fatal(err)
+	tests := map[string]string{
+		"lines":                "[Interface]\n" + strings.Repeat("x\n", 25),
+		"values":               "[Interface]\n" + strings.Repeat("ListenPort = x\n", 25),
+		"peers":                strings.Repeat("[Peer]\n", 25),
+		"of wg-quick and wg's": "[Interface]\n" + strings.Repeat("FwMark = x\n", 13) + strings.Repeat("SaveConfig = x\n", 12),
 	}
-	lines := e.Advice()
-	if last := lines[len(lines)-1]; last != "and 15 more" {
-		t.Errorf("the last line is %q", last)
+	for name, src := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Decode("f", []byte(src), config.Options{Dialect: config.Quick})
+			e, ok := err.(*config.Error)
+			if !ok {
+				t.Fatalf("err = %v", err)
+			}
+			lines := e.Advice()
+			if last := lines[len(lines)-1]; last != "and 15 more" || len(e.Problems) != 10 {
+				t.Errorf("%d problems, and the last line is %q", len(e.Problems), last)
+			}
+		})
 	}
 }
 
@@ -492,6 +502,10 @@ func TestPeerNames(t *testing.T) {
 		"not the one before":  {"[Peer]\nPublicKey=" + key2 + "\nAllowedIPs=::/0\n\n# laptop\n[Peer]\nPublicKey=" + key, "laptop"},
 		"a line of dashes":    {"# ------\n[Peer]\nPublicKey=" + key, ""},
 		"far above":           {"# about this file\n\n[Peer]\nPublicKey=" + key, ""},
+		"in its own block":    {"[Peer]\n\n# Name = laptop\nPublicKey=" + key, "laptop"},
+		"at a setting":        {"[Peer]\nPublicKey=" + key + " # Name = laptop", "laptop"},
+		"above a setting":     {"[Peer]\nAllowedIPs=::/0\n# somewhere else\nPublicKey=" + key, ""},
+		"the end of another":  {"[Peer]\nPublicKey=" + key2 + "\n# END_PEER other\n# laptop\n[Peer]\nPublicKey=" + key, "laptop"},
 		"framed":              {"\n# ---- laptop ----\n[Peer]\nPublicKey=" + key, "laptop"},
 		"begin and end":       {"### begin laptop ###\n[Peer]\nPublicKey=" + key + "\n### end laptop ###", "laptop"},
 		"a client's number":   {"\n# Client 7\n[Peer]\nPublicKey=" + key, "Client 7"},

@@ -164,7 +164,7 @@ func hideSecret(line []byte) string {
 		before = text[:len(text)-len(value)]
 	}
 	switch {
-	case k != nil && k.name == "PublicKey" && !tellsMore(value):
+	case k != nil && k.public && !tellsMore(value):
 	case looksSecret(before):
 		return "(hidden)"
 	case looksSecret(text), k != nil && k.secret && len(value) > 0:

@@ -88,7 +88,7 @@ func stranger(text []byte) (reason, hint string, offset int, ok bool) {
 // no white space at its ends.
 func (d *decoder) explain(line []byte) (reason, hint string, offset int) {
 	s := string(squeeze(nil, line))
-	name, value, assigns := strings.Cut(s, "=")
+	name, _, assigns := strings.Cut(s, "=")
 	rawName, _, _ := bytes.Cut(line, []byte("="))
 	if i := bytes.IndexByte(line, '\r'); i >= 0 {
 		return "a carriage return inside the line", lineEndings, i
@@ -123,10 +123,8 @@ func (d *decoder) explain(line []byte) (reason, hint string, offset int) {
 		return fmt.Sprintf("%s stands before any section", k.name), fmt.Sprintf("put the line %v above it", k.section), 0
 	case k.section != d.section:
 		return fmt.Sprintf("%s belongs to %v, this is %v", k.name, k.section, d.section), fmt.Sprintf("move it below %v", k.section), 0
-	case value == "":
-		return fmt.Sprintf("%s has no value", k.name), fmt.Sprintf("give it %s, or leave the line out", k.expects), len(line)
 	}
-	return "not understood", "", 0
+	return fmt.Sprintf("%s has no value", k.name), fmt.Sprintf("give it %s, or leave the line out", k.expects), len(line)
 }
 
 func usage(k *key) string { return fmt.Sprintf("%s takes %s: %[1]s = …", k.name, k.expects) }

@@ -185,6 +185,19 @@ AllowedIPs = 10.0.0.2/32
 	}
 }
 
+func TestDecodeHooks(t *testing.T) {
+	const src = "[Interface]\nPreUp = a\nPOSTUP = b # %i\npredown = c;d\nPostDown = \"e\"\nPreUp = f\n[Interface] # again\nPostDown=g\n"
+	c, err := config.Decode("f", []byte(src), config.Options{Dialect: config.Quick})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := c.Quick
+	if got, want := fmt.Sprint(q.PreUp, q.PostUp, q.PreDown, q.PostDown),
+		`[{a f:2:9} {f f:6:9}] [{b # %i f:3:10}] [{c;d f:4:11}] [{"e" f:5:12} {g f:8:10}]`; got != want {
+		t.Errorf("hooks %s\nwant  %s", got, want)
+	}
+}
+
 // wg-quick reads all of its own keys before wg reads the rest: their mistakes
 // come first, and then no name is looked up.
 func TestDecodeQuickOwnKeysComeFirst(t *testing.T) {
@@ -326,6 +339,7 @@ func FuzzSecretsStayHidden(f *testing.F) {
 }
 
 func BenchmarkDecode(b *testing.B) {
+	dialects := map[config.Dialect]string{config.WG: "wg", config.Quick: "quick"}
 	for _, peers := range []int{1000, 100_000} {
 		var src bytes.Buffer
 		src.WriteString("[Interface]\nListenPort = 51820\nPrivateKey = " + key + "\n")
@@ -333,15 +347,17 @@ func BenchmarkDecode(b *testing.B) {
 			fmt.Fprintf(&src, "\n[Peer]\nPublicKey = %s\nPresharedKey = %s\nAllowedIPs = 10.%d.%d.%d/32, fd00::%x:%x/128\nEndpoint = 192.0.2.1:51820\n",
 				key, key2, i>>16&255, i>>8&255, i&255, i>>16, i&0xffff)
 		}
-		b.Run(fmt.Sprintf("peers=%d", peers), func(b *testing.B) {
-			b.SetBytes(int64(src.Len()))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := config.Decode("f", src.Bytes(), config.Options{Resolver: fast{}}); err != nil {
-					b.Fatal(err)
+		for dialect, name := range dialects {
+			b.Run(fmt.Sprintf("%s/peers=%d", name, peers), func(b *testing.B) {
+				b.SetBytes(int64(src.Len()))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := config.Decode("f", src.Bytes(), config.Options{Dialect: dialect, Resolver: fast{}}); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
