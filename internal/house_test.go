@@ -133,17 +133,17 @@ func below(imported, library string) bool {
 // checkLean follows the imports of a program.
 func checkLean(program string, imports map[string][]string, add func(string, ...any)) {
 	from := map[string]string{program: program} // how each package is reached
-	for todo := []string{program}; len(todo) > 0; todo = todo[1:] {
-		for _, imported := range imports[todo[0]] {
+	for queue := []string{program}; len(queue) > 0; queue = queue[1:] {
+		for _, imported := range imports[queue[0]] {
 			for _, library := range heavy {
 				if below(imported, library) {
-					add("%s reaches %s, by %s", program, imported, from[todo[0]])
+					add("%s reaches %s, by %s", program, imported, from[queue[0]])
 				}
 			}
 			ours, is := strings.CutPrefix(imported, module)
 			if _, known := from[ours]; is && !known {
-				from[ours] = from[todo[0]] + ", " + ours
-				todo = append(todo, ours)
+				from[ours] = from[queue[0]] + ", " + ours
+				queue = append(queue, ours)
 			}
 		}
 	}
