@@ -17,7 +17,6 @@ type Host struct {
 	Devices   Devices
 	Userspace Userspace
 	Routes    Routes
-	Firewall  Firewall
 	Shell     Shell
 	Files     Files
 }
