@@ -17,6 +17,7 @@ type Host struct {
 	Devices   Devices
 	Userspace Userspace
 	Routes    Routes
+	Firewall  Firewall
 	Shell     Shell
 	Files     Files
 }

@@ -198,6 +198,57 @@ func TestFailingRouteIsNamed(t *testing.T) {
 	}
 }
 
+// The firewall's lines are those of the program that the original would call.
+func TestFirewallLines(t *testing.T) {
+	rules := func(v6 bool) plan.FirewallRules { return plan.FirewallRules{Dev: "wg0", Mark: 51820, V6: v6} }
+	tests := map[string]struct {
+		op   plan.Op
+		want []string
+	}{
+		"add, nft":           {plan.AddFirewall{FirewallRules: rules(false), Kind: plan.NFT}, []string{"nft -f /dev/fd/63"}},
+		"add, nft, IPv6":     {plan.AddFirewall{FirewallRules: rules(true), Kind: plan.NFT}, []string{"nft -f /dev/fd/63"}},
+		"add, iptables":      {plan.AddFirewall{FirewallRules: rules(false), Kind: plan.IPTables}, []string{"iptables-restore -n"}},
+		"add, iptables, v6":  {plan.AddFirewall{FirewallRules: rules(true), Kind: plan.IPTables}, []string{"ip6tables-restore -n"}},
+		"delete, nft":        {plan.DelFirewall{Dev: "wg0", Programs: []string{plan.NFT}}, []string{"nft -f /dev/fd/63"}},
+		"delete, every kind": {plan.DelFirewall{Dev: "wg0", Programs: []string{plan.NFT, plan.IPTables, plan.IP6Tables}}, []string{"nft -f /dev/fd/63", "iptables-restore -n", "ip6tables-restore -n"}},
+		"delete, none":       {plan.DelFirewall{Dev: "wg0"}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := slices.Collect(tt.op.Lines()); !slices.Equal(got, tt.want) {
+				t.Errorf("lines %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// Both families' rules go with one deletion, and what isn't there is no
+// failure of a rollback.
+func TestFirewallUndo(t *testing.T) {
+	for _, kind := range []string{plan.NFT, plan.IPTables} {
+		t.Run(kind, func(t *testing.T) {
+			host := &plantest.Recorder{FirewallKind: kind}
+			tx := plan.Tx{Host: host.Host()}
+			v4 := plan.AddFirewall{FirewallRules: plan.FirewallRules{Dev: "wg0", Mark: 51820}, Kind: kind}
+			v6 := v4
+			v6.V6 = true
+			undo := plan.DelFirewall{Dev: "wg0"}
+			other := v4
+			other.Dev = "wg1"
+			err := tx.Apply(t.Context(), plan.Step{Do: other}, plan.Step{Do: v6, Undo: undo}, plan.Step{Do: v4, Undo: undo})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Errorf("Rollback: %v", err)
+			}
+			if got, want := host.Left(), []string{"firewall rules ip wg1"}; !slices.Equal(got, want) {
+				t.Errorf("left %q, want %q", got, want)
+			}
+		})
+	}
+}
+
 // The lines of every change that concerns a key are free of it.
 func TestLinesHaveNoKeys(t *testing.T) {
 	key := keys.Key{8, 31: 64}

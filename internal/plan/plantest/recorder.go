@@ -5,6 +5,7 @@
 package plantest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,9 @@ type Recorder struct {
 	// Configured are the requests that were made to devices.
 	Configured []*device.Change
 
+	// FirewallKind is where the rules of full tunnels go; "" is [plan.NFT].
+	FirewallKind string
+
 	// Saved are the files that were written, by their paths.
 	Saved map[string]string
 
@@ -37,7 +41,7 @@ type Recorder struct {
 
 // Host returns r as every part of a host.
 func (r *Recorder) Host() *plan.Host {
-	return &plan.Host{Links: r, Devices: r, Userspace: r, Routes: r, Shell: r, Files: r}
+	return &plan.Host{Links: r, Devices: r, Userspace: r, Routes: r, Firewall: r, Shell: r, Files: r}
 }
 
 // Left returns what there is on the host, sorted.
@@ -100,6 +104,13 @@ func addr(dev string, a netip.Prefix) string { return fmt.Sprintf("address %v de
 
 func route(r plan.RouteSet, dst netip.Prefix) string {
 	return fmt.Sprintf("route %v table %d", dst, r.Table)
+}
+
+func firewall(dev string, v6 bool) string {
+	if v6 {
+		return "firewall rules ip6 " + dev
+	}
+	return "firewall rules ip " + dev
 }
 
 // AddLink implements [plan.Links].
@@ -208,6 +219,41 @@ func (r *Recorder) DelRoutes(ctx context.Context, set plan.RouteSet) error {
 	}
 	return first
 }
+
+// AddRules implements [plan.Firewall].
+func (r *Recorder) AddRules(ctx context.Context, rules plan.FirewallRules) error {
+	op := plan.AddFirewall{FirewallRules: rules, Kind: r.Kind(ctx)}
+	if err := r.note(ctx, op); err != nil {
+		return err
+	}
+	_ = r.del(firewall(rules.Dev, rules.V6)) // they are replaced
+	return r.add(firewall(rules.Dev, rules.V6), "")
+}
+
+// DelRules implements [plan.Firewall].
+func (r *Recorder) DelRules(ctx context.Context, dev string) error {
+	op := plan.DelFirewall{Dev: dev}
+	gone := error(fs.ErrNotExist)
+	for _, v6 := range []bool{false, true} {
+		if _, ok := r.have[firewall(dev, v6)]; ok {
+			rules := plan.AddFirewall{FirewallRules: plan.FirewallRules{V6: v6}, Kind: r.Kind(ctx)}
+			if p := rules.Program(); !slices.Contains(op.Programs, p) {
+				op.Programs = append(op.Programs, p)
+			}
+			gone = nil
+		}
+	}
+	if err := r.note(ctx, op); err != nil {
+		return err
+	}
+	for _, v6 := range []bool{false, true} {
+		delete(r.have, firewall(dev, v6))
+	}
+	return gone
+}
+
+// Kind implements [plan.Firewall].
+func (r *Recorder) Kind(context.Context) string { return cmp.Or(r.FirewallKind, plan.NFT) }
 
 // Replace implements [plan.Files].
 func (r *Recorder) Replace(ctx context.Context, path string, text []byte) error {
