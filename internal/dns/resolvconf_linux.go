@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"wgtools/internal/plan"
+)
+
+// orderLine matches the lines of interface-order by which the original names
+// its records: a beginning of names, such as "tun*".
+var orderLine = regexp.MustCompile(`^[ \t]*([A-Za-z0-9-]+)\*[ \t]*\n`)
+
+// record returns the name that resolvconf shall know the settings of the link
+// dev by, the same as the original's, so that either can delete the other's.
+// Debian's resolvconf takes records in the order of that file, in which
+// "tun.wg0" comes before those of other links. For systemd's, a symbolic link,
+// the name has to be the link's own.
+func (r *Resolver) record(dev string) string {
+	if path, err := exec.LookPath("resolvconf"); err == nil {
+		if st, err := os.Lstat(path); err == nil && st.Mode()&os.ModeSymlink != 0 {
+			return dev
+		}
+	}
+	if st, err := os.Stat(r.interfaceOrder); err != nil || !st.Mode().IsRegular() {
+		return dev
+	}
+	text, err := os.ReadFile(r.interfaceOrder)
+	if err != nil {
+		return dev
+	}
+	for line := range strings.Lines(string(text)) {
+		if m := orderLine.FindStringSubmatch(line); m != nil {
+			return m[1] + "." + dev
+		}
+	}
+	return dev
+}
+
+func (r *Resolver) addRecord(ctx context.Context, s plan.DNSSettings) error {
+	args := []string{"-a", s.Record, "-m", "0"}
+	var text strings.Builder
+	for _, server := range s.Servers {
+		fmt.Fprintf(&text, "nameserver %s\n", server)
+	}
+	if len(s.Servers) > 0 {
+		args = append(args, "-x") // exclusive: without servers it would leave none at all
+	}
+	if len(s.Search) > 0 {
+		fmt.Fprintf(&text, "search %s\n", strings.Join(s.Search, " "))
+	}
+	started, err := r.resolvconf(ctx, text.String(), args...)
+	if err != nil && started {
+		// It may have stored something. How this ends matters less than why.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		_ = r.deleteRecord(ctx, s)
+	}
+	return err
+}
+
+func (r *Resolver) deleteRecord(ctx context.Context, s plan.DNSSettings) error {
+	_, err := r.resolvconf(ctx, "", "-d", s.Record, "-f")
+	return err
+}
+
+// patience is how long resolvconf may take to clean up, and to end once it was
+// asked to.
+const patience = 5 * time.Second
+
+// resolvconf runs the program. The error is an [*exec.ExitError] if it fails.
+func (r *Resolver) resolvconf(ctx context.Context, input string, args ...string) (started bool, err error) {
+	c := exec.CommandContext(ctx, "resolvconf", args...)
+	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(input), r.output, r.output
+	// Mostly it is a shell script. Ctrl-C is for us, and what we make of it is
+	// for the programs that it runs, too.
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGTERM) }
+	c.WaitDelay = patience
+	err = c.Run()
+	started = c.Process != nil
+	switch {
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it is done; a daemon that it started keeps its output
+		return started, nil
+	case ctx.Err() != nil:
+		return started, context.Cause(ctx)
+	case errors.Is(err, exec.ErrNotFound):
+		return started, &missingError{err}
+	}
+	return started, err
+}
+
+// A missingError says that resolvconf isn't installed. It is [exec.ErrNotFound].
+type missingError struct{ err error }
+
+func (e *missingError) Error() string { return e.err.Error() }
+func (e *missingError) Unwrap() error { return e.err }
+
+// Advice says what else there is.
+func (e *missingError) Advice() []string {
+	return []string{fmt.Sprintf("hint: install the package openresolv or resolvconf, or set %s to %s or %s", BackendVariable, plan.Resolved, plan.ResolvFile)}
+}
