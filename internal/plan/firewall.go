@@ -5,8 +5,10 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"net/netip"
+	"slices"
 )
 
 // Firewall keeps the rules of full tunnels, wherever the host has its packet
@@ -53,6 +55,73 @@ type (
 		Programs []string // of the kinds that there are; for the lines only
 	}
 )
+
+// SetFirewall replaces the rules of a link, of both families.
+type SetFirewall struct {
+	Dev       string
+	Had, Want []FirewallRules // at most one for each family
+	Kind      string          // as [Firewall] has it; for the lines only
+	Programs  []string        // where Had is; for the lines only
+}
+
+// Undo returns what takes o back.
+func (o SetFirewall) Undo() SetFirewall {
+	back := SetFirewall{Dev: o.Dev, Had: o.Want, Want: o.Had, Kind: o.Kind}
+	for _, r := range o.Want {
+		if p := (AddFirewall{r, o.Kind}).Program(); !slices.Contains(back.Programs, p) {
+			back.Programs = append(back.Programs, p)
+		}
+	}
+	return back
+}
+
+// removes reports whether a family's rules are to go without others in their
+// place; then all go first.
+func (o SetFirewall) removes() bool {
+	return slices.ContainsFunc(o.Had, func(r FirewallRules) bool {
+		return !slices.ContainsFunc(o.Want, func(w FirewallRules) bool { return w.V6 == r.V6 })
+	})
+}
+
+func (o SetFirewall) parts() (ops []Op) {
+	if o.removes() {
+		ops = append(ops, DelFirewall{Dev: o.Dev, Programs: o.Programs})
+	}
+	for _, r := range o.Want {
+		ops = append(ops, AddFirewall{FirewallRules: r, Kind: o.Kind})
+	}
+	return ops
+}
+
+// Apply implements [Op].
+func (o SetFirewall) Apply(ctx context.Context, h *Host) error {
+	for i, op := range o.parts() {
+		err := op.Apply(ctx, h)
+		if err == nil {
+			continue
+		}
+		if i > 0 {
+			// All or none.
+			back := o.Undo()
+			err = errors.Join(err, back.Apply(context.WithoutCancel(ctx), h))
+		}
+		return err
+	}
+	return nil
+}
+
+// Lines implements [Op].
+func (o SetFirewall) Lines() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, op := range o.parts() {
+			for line := range op.Lines() {
+				if !yield(line) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // Apply implements [Op].
 func (o AddFirewall) Apply(ctx context.Context, h *Host) error {

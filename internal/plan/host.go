@@ -18,8 +18,10 @@ type Host struct {
 	Userspace Userspace
 	Routes    Routes
 	Firewall  Firewall
+	DNS       DNS
 	Shell     Shell
 	Files     Files
+	Sysctl    Sysctl
 }
 
 // Links changes network links and their addresses. What isn't there fails
@@ -59,12 +61,31 @@ type Routes interface {
 	// first, a [*RouteError]; one that isn't there ([fs.ErrNotExist]) counts
 	// only if nothing else failed.
 	DelRoutes(ctx context.Context, r RouteSet) error
+	// AddDefault adds a default route and its rules, all or none. The error is
+	// a [*LineError].
+	AddDefault(ctx context.Context, d DefaultRoute) error
+	// DelDefault removes them. It goes on past failures and returns the first,
+	// a [*LineError]; the link's end takes its route along, so only a rule that
+	// isn't there counts ([fs.ErrNotExist]), and that only if nothing else failed.
+	DelDefault(ctx context.Context, d DefaultRoute) error
 }
+
+// A LineError says which command line of a change failed.
+type LineError struct {
+	Line string
+	Err  error
+}
+
+// Error returns the line and the cause.
+func (e *LineError) Error() string { return fmt.Sprintf("%s: %v", e.Line, e.Err) }
+
+// Unwrap returns the cause.
+func (e *LineError) Unwrap() error { return e.Err }
 
 // Shell runs the hooks of configuration files.
 type Shell interface {
-	// Run returns once script has ended, args being $1, $2 … in it.
-	Run(ctx context.Context, script string, args []string) error
+	// Run returns once the hook's script has ended.
+	Run(ctx context.Context, h Hook) error
 }
 
 // A RouteSet sends the networks Dst out of the link Dev, both families mixed.

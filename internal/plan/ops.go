@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"regexp"
 	"strconv"
 
 	"wgtools/internal/device"
@@ -51,7 +52,15 @@ type (
 	Hook struct {
 		Script string
 		Args   []string // what $1, $2 … are in it
-		Origin string   // where it stands, for errors: "wg0.conf:5:10: PostUp"
+		// Variables are set in its shell, and not in the environment.
+		Variables []Variable
+		Origin    string // where it stands, for errors: "wg0.conf:5:10: PostUp"
+	}
+	// A Variable is one of a shell; a List is an array where the shell has such.
+	Variable struct {
+		Name  string
+		Value []string
+		List  bool
 	}
 )
 
@@ -82,7 +91,7 @@ func (o AddRoutes) Apply(ctx context.Context, h *Host) error {
 func (o DelRoutes) Apply(ctx context.Context, h *Host) error {
 	return h.Routes.DelRoutes(ctx, o.RouteSet)
 }
-func (o Hook) Apply(ctx context.Context, h *Host) error { return h.Shell.Run(ctx, o.Script, o.Args) }
+func (o Hook) Apply(ctx context.Context, h *Host) error { return h.Shell.Run(ctx, o) }
 
 func (o AddLink) Lines() iter.Seq[string] { return one("ip link add dev " + o.Dev + " type wireguard") }
 func (o DelLink) Lines() iter.Seq[string] { return one("ip link delete dev " + o.Dev) }
@@ -107,7 +116,12 @@ func (o SetLink) Lines() iter.Seq[string] {
 }
 func (o AddRoutes) Lines() iter.Seq[string] { return o.lines("add") }
 func (o DelRoutes) Lines() iter.Seq[string] { return o.lines("delete") }
-func (o Hook) Lines() iter.Seq[string]      { return one(o.Script) }
+
+// Lines implements [Op]. What could be a key is left out: lines land in logs.
+func (o Hook) Lines() iter.Seq[string] { return one(key.ReplaceAllString(o.Script, "$1(hidden)")) }
+
+// key matches what has the form of a WireGuard key: 32 bytes in base64.
+var key = regexp.MustCompile(`(^|[^A-Za-z0-9+/])[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=`)
 
 func one(line string) iter.Seq[string] { return func(yield func(string) bool) { yield(line) } }
 

@@ -103,6 +103,9 @@ func (tx *Tx) run(ctx context.Context, op Op) error {
 	if r, ok := errors.AsType[*RouteError](err); ok {
 		return &Error{Op: op, Line: r.line(op), Err: r.Err}
 	}
+	if l, ok := errors.AsType[*LineError](err); ok {
+		return &Error{Op: op, Line: l.Line, Err: l.Err}
+	}
 	return &Error{Op: op, Line: firstLine(op), Err: err}
 }
 

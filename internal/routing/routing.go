@@ -2,7 +2,7 @@
 // SPDX-FileCopyrightText: 2026 The wgtools authors
 
 // Package routing decides which routes send traffic through a WireGuard link,
-// and how large its packets may be. It only computes: what it needs to know of
+// which rules lead there, and how large its packets may be. It only computes: what it needs to know of
 // the host is given to it, and package rtnl carries its answers out.
 package routing
 
@@ -54,25 +54,24 @@ func ParseTable(s string, lookup func(name string) (uint32, bool)) (Table, error
 	return Chosen(uint32(n)), nil
 }
 
-// DefaultRoute returns the first default route that allowed asks for, if t
-// sends it where other traffic goes too: then rules and a mark are needed.
-func DefaultRoute(t Table, allowed []netip.Prefix) (netip.Prefix, bool) {
-	if !t.Auto() {
-		return netip.Prefix{}, false
+// DefaultRoutes reports for each family whether allowed asks for a default
+// route that t sends where other traffic goes too: that takes rules and a mark.
+func DefaultRoutes(t Table, allowed []netip.Prefix) (v4, v6 bool) {
+	for _, p := range allowed {
+		if t.Auto() && p.Bits() == 0 {
+			v4, v6 = v4 || p.Addr().Is4(), v6 || p.Addr().Is6()
+		}
 	}
-	i := slices.IndexFunc(allowed, func(p netip.Prefix) bool { return p.Bits() == 0 })
-	if i < 0 {
-		return netip.Prefix{}, false
-	}
-	return allowed[i], true
+	return v4, v6
 }
 
 // Routes returns the routes over the link dev for the allowed IPs of all its
 // peers, in the order in which they are to be added: long prefixes first, of
 // equal length by descending text (wg-quick's order, which users may see).
 //
-// With an automatic table a route is left out if another one over the link,
-// in onLink, covers it: those that the link's addresses brought along.
+// With an automatic table, default routes are left out, which [DefaultOver] is
+// for, and those that another route over the link, in onLink, covers: the
+// link's addresses brought some along.
 func Routes(t Table, dev string, allowed, onLink []netip.Prefix) plan.RouteSet {
 	set := plan.RouteSet{Dev: dev, Table: t.number}
 	if t.off {
@@ -84,8 +83,9 @@ func Routes(t Table, dev string, allowed, onLink []netip.Prefix) plan.RouteSet {
 			there.add(p)
 		}
 	}
-	set.Dst = inOrder(allowed)
-	set.Dst = slices.DeleteFunc(set.Dst, func(p netip.Prefix) bool { return there.covers(p) })
+	set.Dst = slices.DeleteFunc(inOrder(allowed), func(p netip.Prefix) bool {
+		return t.Auto() && p.Bits() == 0 || there.covers(p)
+	})
 	return set
 }
 

@@ -51,6 +51,7 @@ func TestRoutes(t *testing.T) {
 		"a name wins over a number":           {table: "7", allowed: "10.0.0.0/8", want: "10.0.0.0/8 table 100"},
 		"table 0 is main":                     {table: "0", allowed: "10.0.0.0/8", want: "10.0.0.0/8 table 0"},
 		"the largest table":                   {table: "4294967295", allowed: "10.0.0.0/8", want: "10.0.0.0/8 table 4294967295"},
+		"default routes are another matter":   {allowed: "10.0.0.0/8 0.0.0.0/0 ::/0", want: "10.0.0.0/8 table 0"},
 		"halves of the internet are ordinary": {allowed: "0.0.0.0/1 128.0.0.0/1", want: "128.0.0.0/1 0.0.0.0/1 table 0"},
 	}
 	for name, tt := range tests {
@@ -79,26 +80,25 @@ func TestParseTableErrors(t *testing.T) {
 	}
 }
 
-func TestDefaultRoute(t *testing.T) {
-	tests := []struct{ table, allowed, want string }{
-		{"", "10.0.0.0/8 0.0.0.0/0 ::/0", "0.0.0.0/0"},
-		{"auto", "::/0", "::/0"},
-		{"", "0.0.0.0/1 128.0.0.0/1", ""},
-		{"off", "0.0.0.0/0", ""},
-		{"254", "0.0.0.0/0", ""},
+func TestDefaultRoutes(t *testing.T) {
+	tests := []struct {
+		table, allowed string
+		v4, v6         bool
+	}{
+		{"", "10.0.0.0/8 0.0.0.0/0 ::/0", true, true},
+		{"auto", "::/0", false, true},
+		{"", "0.0.0.0/0 10.0.0.0/8", true, false},
+		{"", "0.0.0.0/1 128.0.0.0/1", false, false},
+		{"off", "0.0.0.0/0", false, false},
+		{"254", "0.0.0.0/0", false, false},
 	}
 	for _, tt := range tests {
 		table, err := ParseTable(tt.table, tables)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, ok := DefaultRoute(table, prefixes(tt.allowed))
-		got := ""
-		if ok {
-			got = p.String()
-		}
-		if got != tt.want {
-			t.Errorf("DefaultRoute(table %q, %s) = %q, want %q", tt.table, tt.allowed, got, tt.want)
+		if v4, v6 := DefaultRoutes(table, prefixes(tt.allowed)); v4 != tt.v4 || v6 != tt.v6 {
+			t.Errorf("DefaultRoutes(table %q, %s) = %t, %t; want %t, %t", tt.table, tt.allowed, v4, v6, tt.v4, tt.v6)
 		}
 	}
 }

@@ -86,11 +86,15 @@ type request struct {
 // the socket.
 func (c *conn) one(r request) error {
 	var refusal error
-	err := c.batch(0, 1, r.kind, r.flags, func(b []byte, _ int) []byte { return r.body(b) }, func(_ int, err error) { refusal = err })
-	if err != nil {
+	if err := c.all([]request{r}, func(_ int, err error) { refusal = err }); err != nil {
 		return err
 	}
 	return refusal
+}
+
+// all makes a few requests in one send, past failures.
+func (c *conn) all(rs []request, refused func(i int, err error)) error {
+	return c.batch(0, len(rs), func(b []byte, i int) (uint16, uint16, []byte) { return rs[i].kind, rs[i].flags, rs[i].body(b) }, refused)
 }
 
 // many makes n requests of one kind, a batch at a time, until a batch has a
@@ -102,10 +106,12 @@ func (c *conn) many(ctx context.Context, n int, kind, flags uint16, goOn bool, b
 			return sent, context.Cause(ctx)
 		}
 		end, failed := min(sent+batchSize, n), false
-		err := c.batch(sent, end, kind, flags, body, func(i int, err error) {
-			failed = true
-			refused(i, err)
-		})
+		err := c.batch(sent, end,
+			func(b []byte, i int) (uint16, uint16, []byte) { return kind, flags, body(b, i) },
+			func(i int, err error) {
+				failed = true
+				refused(i, err)
+			})
 		sent = end
 		if err != nil {
 			return sent, err
@@ -120,17 +126,17 @@ func (c *conn) many(ctx context.Context, n int, kind, flags uint16, goOn bool, b
 // batch sends the requests from start up to end at once and reads the answers.
 // Only the last one is to be acknowledged: requests that fail are answered
 // anyway, and in order, so after its answer nothing more comes.
-func (c *conn) batch(start, end int, kind, flags uint16, body func(b []byte, i int) []byte, refused func(i int, err error)) error {
+func (c *conn) batch(start, end int, body func(b []byte, i int) (kind, flags uint16, out []byte), refused func(i int, err error)) error {
 	first := c.seq + 1
 	c.out = c.out[:0]
 	for i := start; i < end; i++ {
 		c.seq++
+		at := len(c.out)
+		var kind, flags uint16
+		kind, flags, c.out = body(append(c.out, make([]byte, unix.SizeofNlMsghdr)...), i)
 		if i == end-1 {
 			flags |= unix.NLM_F_ACK
 		}
-		at := len(c.out)
-		c.out = append(c.out, make([]byte, unix.SizeofNlMsghdr)...)
-		c.out = body(c.out, i)
 		h := c.out[at:]
 		binary.NativeEndian.PutUint32(h, uint32(len(h)))
 		binary.NativeEndian.PutUint16(h[4:], kind)

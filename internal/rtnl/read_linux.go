@@ -16,14 +16,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LinkExists reports whether there is a link of any kind that has dev as its
-// name or as an alternative name.
-func (k *Kernel) LinkExists(_ context.Context, dev string) (bool, error) {
-	_, err := k.link(dev)
+// Link returns the index and the kind of the link that has dev as its name or
+// as an alternative name; the index is 0 if there is none.
+func (k *Kernel) Link(_ context.Context, dev string) (index int, kind string, err error) {
+	link, err := k.link(dev)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return 0, "", nil
 	}
-	return err == nil, err
+	if err != nil {
+		return 0, "", err
+	}
+	return link.Attrs().Index, link.Type(), nil
 }
 
 // OnLink returns the destinations of the main table's routes over the link
@@ -40,7 +43,7 @@ func (k *Kernel) OnLink(_ context.Context, dev string) (dst []netip.Prefix, err 
 			routes, err = k.h.RouteListFiltered(family, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
 			return err
 		})
-		if errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) {
+		if noFamily(err) {
 			continue // a kernel without IPv6
 		}
 		if err != nil {

@@ -85,8 +85,8 @@ func TestLinks(t *testing.T) {
 		ctx := t.Context()
 		ip(t, "link property add dev wg0 altname tunnel-to-somewhere-else")
 		for name, want := range map[string]bool{"wg0": true, "tunnel-to-somewhere-else": true, "wg1": false} {
-			if got, err := k.LinkExists(ctx, name); got != want || err != nil {
-				t.Errorf("LinkExists(%s) = %t, %v; want %t", name, got, err, want)
+			if index, kind, err := k.Link(ctx, name); (index != 0) != want || (kind != "") != want || err != nil {
+				t.Errorf("Link(%s) = %d, %q, %v; want one: %t", name, index, kind, err, want)
 			}
 		}
 		if err := k.AddLink(ctx, "wg0"); !errors.Is(err, fs.ErrExist) && !errors.Is(err, errors.ErrUnsupported) {

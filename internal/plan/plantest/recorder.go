@@ -33,15 +33,20 @@ type Recorder struct {
 	// FirewallKind is where the rules of full tunnels go; "" is [plan.NFT].
 	FirewallKind string
 
+	// Sysctls are the kernel's parameters.
+	Sysctls map[string]string
+
 	// Saved are the files that were written, by their paths.
 	Saved map[string]string
+
+	rules []plan.Rule
 
 	have map[string]string // what there is, and the link it goes with
 }
 
 // Host returns r as every part of a host.
 func (r *Recorder) Host() *plan.Host {
-	return &plan.Host{Links: r, Devices: r, Userspace: r, Routes: r, Firewall: r, Shell: r, Files: r}
+	return &plan.Host{Links: r, Devices: r, Userspace: r, Routes: r, Firewall: r, DNS: r, Shell: r, Files: r, Sysctl: r}
 }
 
 // Left returns what there is on the host, sorted.
@@ -52,6 +57,12 @@ func (r *Recorder) Left() (left []string) {
 	slices.Sort(left)
 	return left
 }
+
+// On returns the link that something goes with, "" if it isn't there.
+func (r *Recorder) On(what string) string { return r.have[what] }
+
+// Rules returns the policy rules that were added.
+func (r *Recorder) Rules() []plan.Rule { return slices.Clone(r.rules) }
 
 // note records the lines of op and returns the error that it shall fail with.
 func (r *Recorder) note(ctx context.Context, op plan.Op) error {
@@ -220,6 +231,72 @@ func (r *Recorder) DelRoutes(ctx context.Context, set plan.RouteSet) error {
 	return first
 }
 
+// AddDefault implements [plan.Routes].
+func (r *Recorder) AddDefault(ctx context.Context, d plan.DefaultRoute) error {
+	if err := r.note(ctx, plan.AddDefault{DefaultRoute: d}); err != nil {
+		return err
+	}
+	if err := r.on(d.Dev); err != nil {
+		return err
+	}
+	dst := d.Route()
+	if err := r.add(route(dst, dst.Dst[0]), d.Dev); err != nil {
+		return err
+	}
+	for _, one := range d.Rules {
+		if err := r.add(rule(one), ""); err != nil {
+			return err
+		}
+		r.rules = append(r.rules, one)
+	}
+	return nil
+}
+
+// DelDefault implements [plan.Routes].
+func (r *Recorder) DelDefault(ctx context.Context, d plan.DefaultRoute) error {
+	if err := r.note(ctx, plan.DelDefault{DefaultRoute: d}); err != nil {
+		return err
+	}
+	dst := d.Route()
+	delete(r.have, route(dst, dst.Dst[0]))
+	var missing error
+	for _, one := range d.Rules {
+		missing = cmp.Or(missing, r.del(rule(one)))
+		r.rules = slices.DeleteFunc(r.rules, func(have plan.Rule) bool { return have == one })
+	}
+	return missing
+}
+
+func rule(r plan.Rule) string { return fmt.Sprintf("rule %+v", r) }
+
+// SetDNS implements [plan.DNS].
+func (r *Recorder) SetDNS(ctx context.Context, s plan.DNSSettings) error {
+	if err := r.note(ctx, plan.SetDNS{DNSSettings: s}); err != nil {
+		return err
+	}
+	return r.add("DNS of "+s.Dev, "")
+}
+
+// UnsetDNS implements [plan.DNS].
+func (r *Recorder) UnsetDNS(ctx context.Context, s plan.DNSSettings) error {
+	if err := r.note(ctx, plan.UnsetDNS{DNSSettings: s}); err != nil {
+		return err
+	}
+	return r.del("DNS of " + s.Dev)
+}
+
+// SetSysctl implements [plan.Sysctl].
+func (r *Recorder) SetSysctl(ctx context.Context, name, value string) error {
+	if err := r.note(ctx, plan.SetSysctl{Name: name, Value: value}); err != nil {
+		return err
+	}
+	if r.Sysctls == nil {
+		r.Sysctls = map[string]string{}
+	}
+	r.Sysctls[name] = value
+	return nil
+}
+
 // AddRules implements [plan.Firewall].
 func (r *Recorder) AddRules(ctx context.Context, rules plan.FirewallRules) error {
 	op := plan.AddFirewall{FirewallRules: rules, Kind: r.Kind(ctx)}
@@ -268,6 +345,6 @@ func (r *Recorder) Replace(ctx context.Context, path string, text []byte) error 
 }
 
 // Run implements [plan.Shell].
-func (r *Recorder) Run(ctx context.Context, script string, _ []string) error {
-	return r.note(ctx, plan.Hook{Script: script})
+func (r *Recorder) Run(ctx context.Context, h plan.Hook) error {
+	return r.note(ctx, h)
 }
