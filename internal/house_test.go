@@ -33,14 +33,16 @@ var mayImport = map[string][]string{
 	"internal/plan":          {"internal/device", "internal/keys"},
 	"internal/plan/plantest": {"internal/plan", "internal/device", "internal/keys"},
 	"internal/routing":       {"internal/plan"},
-	"internal/rtnl":          {"internal/plan"},
+	"internal/rtnl":          {"internal/plan", "internal/routing"},
 	"internal/firewall":      {"internal/plan"},
+	"internal/dns":           {"internal/plan"},
 	"internal/quick":         {"internal/config", "internal/device", "internal/keys", "internal/plan", "internal/routing"},
 	"cmd/wg": {"internal/cli", "internal/config", "internal/device", "internal/keys", "internal/netlinkwg",
 		"internal/resolve", "internal/show"},
-	"cmd/wg-quick": {"internal/cli", "internal/config", "internal/device", "internal/firewall", "internal/keys", "internal/netlinkwg",
+	"cmd/wg-quick": {"internal/cli", "internal/config", "internal/device", "internal/dns", "internal/firewall", "internal/keys", "internal/netlinkwg",
 		"internal/plan", "internal/quick", "internal/resolve", "internal/routing", "internal/rtnl", "internal/userspace"},
 	"test/fakewg": {"internal/fakedevice"},
+	"test/bench":  {"internal/plan", "internal/rtnl"},
 }
 
 // only lists the libraries that we decided on, and os/exec, with the packages

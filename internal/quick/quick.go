@@ -27,37 +27,64 @@ import (
 
 // An Observer reads what decisions depend on.
 type Observer interface {
-	// LinkExists reports whether a link of any kind has the name dev.
-	LinkExists(ctx context.Context, dev string) (bool, error)
+	// Link returns the link dev.
+	Link(ctx context.Context, dev string) (Link, error)
 	// Devices returns the names of all WireGuard devices.
 	Devices(ctx context.Context) ([]string, error)
-	// Peers returns what the peers of the device dev mean for routing.
+	// Peers returns what the device dev and its peers mean for routing.
 	Peers(ctx context.Context, dev string) (Peers, error)
 	// Live returns the tunnel dev as it is, for its file.
 	Live(ctx context.Context, dev string) (config.Live, error)
+
+	// Addresses returns the addresses of the link dev.
+	Addresses(ctx context.Context, dev string) ([]netip.Prefix, error)
 	// OnLink returns the destinations of the main table's routes over dev.
 	OnLink(ctx context.Context, dev string) ([]netip.Prefix, error)
+	// Policy returns the host's policy routing.
+	Policy(ctx context.Context) (*routing.Policy, error)
+	// NoIPv6 returns why the link dev can't have IPv6, "" if it can.
+	NoIPv6(ctx context.Context, dev string) string
 	// PathMTU returns the MTU, in bytes, of the way to dst; 0: not known.
 	PathMTU(ctx context.Context, dst netip.Addr) int
 	// DefaultMTU returns the MTU, in bytes, of the default route; 0: not known.
 	DefaultMTU(ctx context.Context) int
+
+	// Sysctl returns the value of a parameter of the kernel.
+	Sysctl(ctx context.Context, name string) (string, error)
+	// FirewallKind returns where rules would go, FirewallPrograms where there
+	// are some for the link dev: as [plan.AddFirewall] and [plan.DelFirewall]
+	// have them.
+	FirewallKind(ctx context.Context) string
+	FirewallPrograms(ctx context.Context, dev string) ([]string, error)
+	// DNS returns how name servers and search domains would be set for dev.
+	DNS(ctx context.Context, dev string, servers, search []string) (plan.DNSSettings, error)
+}
+
+// A Link is a network link. The zero Link isn't there.
+type Link struct {
+	Index  int
+	Tunnel bool // of a kind that a tunnel's can have
 }
 
 // Peers are all peers of a device, as far as routing goes.
 type Peers struct {
+	Mark       uint32 // of the packets to them; 0: none
 	AllowedIPs []netip.Prefix
 	Endpoints  []netip.Addr
 }
 
 // A Session does one thing to one tunnel.
 type Session struct {
-	Tx   *plan.Tx
-	Look Observer
+	Tx      *plan.Tx
+	Look    Observer
+	Journal Journal
 	// Say prints a line of wg-quick's own that isn't an error.
 	Say func(line string)
 	// Userspace is the program that makes the link where the kernel has no
 	// WireGuard; "" is the one that is built in.
 	Userspace string
+
+	unrecorded bool
 }
 
 // A Refusal says why something isn't done. Nothing was changed.
@@ -75,31 +102,57 @@ const fallback = "[!] Missing WireGuard kernel module. Falling back to slow user
 // Up brings t up. If a step fails or ctx is done before the last one, all is
 // taken back that was done.
 func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
-	exists, err := s.Look.LinkExists(ctx, t.Dev)
-	if err != nil {
+	if err := s.recover(ctx, t.Dev); err != nil {
 		return err
 	}
-	if exists {
-		return alreadyExists(t.Dev)
+	r := &raising{Session: s, t: t, d: difference{dev: t.Dev, fresh: true}, record: &Record{Dev: t.Dev, Phase: Coming, Config: t.Config}}
+	if len(t.DNS)+len(t.Search) > 0 {
+		dns, err := s.Look.DNS(ctx, t.Dev, t.DNS, t.Search)
+		if err != nil {
+			return err
+		}
+		r.dns = &dns
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.Tx.Rollback(ctx))
+			err = errors.Join(err, r.back(ctx))
 		}
 	}()
-	if err := s.makeLink(ctx, t.Dev); err != nil {
+	if err := r.makeLink(ctx); err != nil {
 		return err
 	}
-	if err := s.Tx.Apply(ctx, hooks("PreUp", t.PreUp, t.Dev)...); err != nil {
+	if err := s.Tx.Apply(ctx, t.hooks("PreUp", t.PreUp)...); err != nil {
 		return err
 	}
 	if err := s.Tx.Apply(ctx, plan.Step{Do: plan.Configure{Dev: t.Dev, Change: &t.Device}}); err != nil {
 		return err
 	}
-	if err := s.network(ctx, t); err != nil {
+	if err := r.network(ctx); err != nil {
 		return err
 	}
-	return s.Tx.Apply(ctx, hooks("PostUp", t.PostUp, t.Dev)...)
+	if err := s.Tx.Apply(ctx, t.hooks("PostUp", t.PostUp)...); err != nil {
+		return err
+	}
+	r.record.Phase = Up
+	s.note(r.record)
+	return nil
+}
+
+// back takes all back that was done. What can't be stays on record.
+func (r *raising) back(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	return r.Journal.Exclusive(ctx, func() error {
+		if err := r.Tx.Rollback(ctx); err != nil {
+			return err
+		}
+		if r.have.SrcValidMark != "" && !r.d.marksValid && r.needed(ctx, r.t.Dev, r.have.Defaults) {
+			// Another full tunnel came meanwhile.
+			if err := r.Tx.Apply(ctx, plan.Step{Do: plan.SetSysctl{Name: srcValidMark, Value: "1"}}); err != nil {
+				return err
+			}
+		}
+		return r.forget(r.t.Dev)
+	})
 }
 
 func alreadyExists(dev string) error {
@@ -111,106 +164,123 @@ func alreadyExists(dev string) error {
 
 // makeLink makes the kernel's link or, where the kernel has no WireGuard, a
 // userspace device.
-func (s *Session) makeLink(ctx context.Context, dev string) error {
+func (r *raising) makeLink(ctx context.Context) error {
+	r.note(r.record)
+	dev := r.t.Dev
 	undo := plan.DelLink{Dev: dev}
-	err := s.Tx.Apply(ctx, plan.Step{Do: plan.AddLink{Dev: dev}, Undo: undo})
+	err := r.Tx.Apply(ctx, plan.Step{Do: plan.AddLink{Dev: dev}, Undo: undo})
 	if errors.Is(err, errors.ErrUnsupported) {
-		s.Say(fallback)
-		err = s.Tx.Apply(ctx, plan.Step{Do: plan.StartDevice{Dev: dev, Program: s.Userspace}, Undo: undo})
+		r.Say(fallback)
+		err = r.Tx.Apply(ctx, plan.Step{Do: plan.StartDevice{Dev: dev, Program: r.Userspace}, Undo: undo})
 	}
-	if errors.Is(err, fs.ErrExist) {
+	link, look := r.Look.Link(ctx, dev)
+	if errors.Is(err, fs.ErrExist) && look == nil && link.Index != 0 {
 		// Somebody was faster. Else it is only the socket that is there, of a
 		// device in another namespace.
-		if exists, e := s.Look.LinkExists(ctx, dev); e == nil && exists {
-			return alreadyExists(dev)
-		}
+		return alreadyExists(dev)
 	}
-	return err
+	if err != nil || look != nil {
+		return errors.Join(err, look)
+	}
+	r.record.Link = link.Index
+	r.note(r.record)
+	return nil
 }
 
-// network sets up all that isn't the device itself: addresses, then the MTU,
-// then routes. Each is decided from what the steps before it brought about.
-func (s *Session) network(ctx context.Context, t *Tunnel) error {
-	d := difference{dev: t.Dev, fresh: true}
-	var have State
-	advance := func(want State) error {
-		if err := s.Tx.Apply(ctx, d.steps(have, want)...); err != nil {
-			return err
-		}
-		have = want
-		return nil
-	}
-
-	want := have
-	want.Addresses = t.Addresses
-	if err := advance(want); err != nil {
-		return err
-	}
-	peers, err := s.Look.Peers(ctx, t.Dev)
-	if err != nil {
-		return err
-	}
-	want.MTU, want.Up = s.mtu(ctx, t, peers), true
-	if err := advance(want); err != nil {
-		return err
-	}
-	if p, ok := routing.DefaultRoute(t.Table, peers.AllowedIPs); ok { // a hook's peer
-		return &Refusal{Text: fmt.Sprintf("a peer of `%s' has the allowed IP %v, and default routes are beyond this version", t.Dev, p)}
-	}
-	onLink, err := s.Look.OnLink(ctx, t.Dev)
-	if err != nil {
-		return err
-	}
-	want.Routes = routing.Routes(t.Table, t.Dev, peers.AllowedIPs, onLink)
-	return advance(want)
-}
-
-// mtu returns the MTU that the file states, or else the one that fits the
-// ways to the peers.
-func (s *Session) mtu(ctx context.Context, t *Tunnel, peers Peers) int {
-	if t.MTU.Set {
-		return t.MTU.Value
-	}
-	var paths []int
-	asked := map[netip.Addr]bool{}
-	for _, a := range peers.Endpoints {
-		if a.Zone() != "" || asked[a] { // wg-quick passes over scoped addresses
-			continue
-		}
-		asked[a] = true
-		paths = append(paths, s.Look.PathMTU(ctx, a))
-	}
-	return routing.LinkMTU(paths, s.Look.DefaultMTU(ctx))
-}
-
-// Down takes t down, whoever brought it up. A failing PreDown hook leaves it
-// up, and so does a file that can't be saved. Once the link is to be deleted, that isn't stopped by ctx.
+// Down takes t down, whoever brought it up, with its device or what is left
+// without it. A failing PreDown hook leaves it up, and so does a file that
+// can't be saved. Once something is to be removed, nothing stops that.
 func (s *Session) Down(ctx context.Context, t *Tunnel) error {
-	if err := s.requireDevice(ctx, t.Dev); err != nil {
-		return err
-	}
-	peers, err := s.Look.Peers(ctx, t.Dev)
+	r, link, err := s.found(ctx, t)
 	if err != nil {
 		return err
 	}
-	if p, ok := routing.DefaultRoute(t.Table, peers.AllowedIPs); ok {
-		return &Refusal{
-			Text: fmt.Sprintf("`%s' is a tunnel for %v, and the rules of default routes are beyond this version", t.Dev, p),
-			Hint: "take it down with the program that brought it up",
+	whole := link.Index != 0 && r.Phase == Up
+	var failed error
+	switch {
+	case link.Index != 0:
+		failed = s.Tx.Apply(ctx, t.hooks("PreDown", t.PreDown)...)
+	case len(t.PreDown) > 0:
+		s.Say(fmt.Sprintf("[!] The link `%s' is gone. What is left of the tunnel is removed; the PreDown hooks are not run.", t.Dev))
+	}
+	if failed == nil && t.Save != nil && whole {
+		failed = s.Save(ctx, t.Dev, t.Save)
+	}
+	if failed != nil && whole {
+		return failed
+	}
+	if ctx.Err() != nil && whole {
+		return context.Cause(ctx)
+	}
+	r.Phase = Going
+	s.note(r)
+	if err := s.clear(ctx, r, link.Index != 0); err != nil {
+		return errors.Join(failed, err)
+	}
+	return errors.Join(failed, s.Tx.Apply(ctx, t.hooks("PostDown", t.PostDown)...))
+}
+
+// found returns what there is of t: its record, or what of it can be seen, and
+// its link. Without either it refuses.
+func (s *Session) found(ctx context.Context, t *Tunnel) (*Record, Link, error) {
+	r, err := s.Journal.Read(t.Dev)
+	if err != nil {
+		return nil, Link{}, err
+	}
+	link, err := s.Look.Link(ctx, t.Dev)
+	if err != nil {
+		return nil, Link{}, err
+	}
+	if r != nil && (link.Index == 0 || r.made(link)) {
+		return r, link, nil
+	}
+	if err := s.requireDevice(ctx, t.Dev); err != nil {
+		if _, refused := errors.AsType[*Refusal](err); refused && r != nil {
+			return r, Link{}, nil // there is another link of that name, not ours to delete
+		}
+		return nil, Link{}, err
+	}
+	seen, err := s.seen(ctx, t)
+	if err != nil {
+		return nil, Link{}, err
+	}
+	if r != nil { // of a tunnel before this one
+		seen.SrcValidMark = r.SrcValidMark
+		for _, d := range r.Defaults {
+			if !contains(seen.Defaults, d) {
+				seen.Defaults = append(seen.Defaults, d)
+			}
+		}
+		if seen.DNS == nil {
+			seen.DNS = r.DNS
 		}
 	}
-	if err := s.Tx.Apply(ctx, hooks("PreDown", t.PreDown, t.Dev)...); err != nil {
-		return err
+	return seen, link, nil
+}
+
+// seen returns the record of a tunnel that has none: what the original, or
+// somebody by hand, made of it.
+func (s *Session) seen(ctx context.Context, t *Tunnel) (*Record, error) {
+	r := &Record{Dev: t.Dev, Phase: Up, Config: t.Config}
+	if t.Table.Auto() {
+		peers, err := s.Look.Peers(ctx, t.Dev)
+		if err != nil {
+			return nil, err
+		}
+		policy, err := s.Look.Policy(ctx)
+		if err != nil {
+			return nil, err
+		}
+		r.Defaults = routing.DefaultsOf(policy, t.Dev, peers.Mark)
 	}
-	if t.Save != nil {
-		if err := s.Save(ctx, t.Dev, t.Save); err != nil {
-			return err
+	if len(t.DNS) > 0 {
+		// The original knows resolvconf only.
+		dns, err := s.Look.DNS(ctx, t.Dev, t.DNS, t.Search)
+		if err == nil && dns.Backend == plan.Resolvconf {
+			r.DNS = &dns
 		}
 	}
-	if err := s.Tx.Apply(context.WithoutCancel(ctx), plan.Step{Do: plan.DelLink{Dev: t.Dev}}); err != nil {
-		return err
-	}
-	return s.Tx.Apply(ctx, hooks("PostDown", t.PostDown, t.Dev)...)
+	return r, nil
 }
 
 func (s *Session) requireDevice(ctx context.Context, dev string) error {
@@ -224,24 +294,26 @@ func (s *Session) requireDevice(ctx context.Context, dev string) error {
 		return refusal
 	}
 	// The sockets of userspace devices may be shared between namespaces.
-	exists, err := s.Look.LinkExists(ctx, dev)
-	if err == nil && !exists {
+	link, err := s.Look.Link(ctx, dev)
+	if err == nil && link.Index == 0 {
 		refusal.Hint = "a program serves a device of this name, but its link is not in this network namespace"
 		return refusal
 	}
 	return err
 }
 
-func hooks(key string, list []config.Value, dev string) (steps []plan.Step) {
+// hooks returns the steps that run the hooks of one key.
+func (t *Tunnel) hooks(key string, list []config.Value) (steps []plan.Step) {
 	var all []string // a hook sees its like as its arguments: some use that
 	for _, v := range list {
 		all = append(all, v.Text)
 	}
 	for _, v := range list {
 		steps = append(steps, plan.Step{Do: plan.Hook{
-			Script: strings.ReplaceAll(v.Text, "%i", dev),
-			Args:   all,
-			Origin: fmt.Sprintf("%v: %s", v.Pos, key),
+			Script:    strings.ReplaceAll(v.Text, "%i", t.Dev),
+			Args:      all,
+			Variables: t.Variables,
+			Origin:    fmt.Sprintf("%v: %s", v.Pos, key),
 		}})
 	}
 	return steps

@@ -15,7 +15,6 @@ import (
 
 	"wgtools/internal/config"
 	"wgtools/internal/plan"
-	"wgtools/internal/plan/plantest"
 	"wgtools/internal/quick"
 )
 
@@ -24,83 +23,6 @@ const (
 	peer1      = "oPAV6vaDTbOoSToT9CosLOXKJeMMpc4BqH8gEWNsGTs="
 	peer2      = "hoWkIu8HVieUQ+5iRQh2jPyH5BYOcDrM6ASpnTdkvGQ="
 )
-
-// A world is a model of a host, with a screen on which wg-quick prints.
-type world struct {
-	plantest.Recorder
-	screen  []string
-	paths   map[string]int // MTUs by destination
-	defMTU  int
-	foreign []string // devices that another program made
-	more    []netip.Prefix
-	live    config.Live
-}
-
-func newWorld() *world { return &world{defMTU: 1500} }
-
-func (w *world) session() *quick.Session {
-	return &quick.Session{
-		Tx: &plan.Tx{Host: w.Host(), Trace: func(op plan.Op) {
-			for line := range op.Lines() {
-				w.screen = append(w.screen, "[#] "+line)
-			}
-		}},
-		Look: w,
-		Say:  func(line string) { w.screen = append(w.screen, line) },
-	}
-}
-
-// noKernelDevice makes the model's kernel one without WireGuard.
-func (w *world) noKernelDevice(dev string) *world {
-	w.Fail = map[string]error{"ip link add dev " + dev + " type wireguard": syscall.EOPNOTSUPP}
-	return w
-}
-
-func (w *world) LinkExists(_ context.Context, dev string) (bool, error) {
-	return slices.Contains(w.Left(), "link "+dev), nil
-}
-
-func (w *world) Live(context.Context, string) (config.Live, error) { return w.live, nil }
-
-func (w *world) Devices(context.Context) ([]string, error) {
-	names := w.foreign
-	for _, what := range w.Left() {
-		if dev, ok := strings.CutPrefix(what, "link "); ok {
-			names = append(names, dev)
-		}
-	}
-	return names, nil
-}
-
-func (w *world) Peers(context.Context, string) (p quick.Peers, err error) {
-	for _, c := range w.Configured {
-		for _, peer := range c.Peers {
-			for _, ip := range peer.AllowedIPs {
-				p.AllowedIPs = append(p.AllowedIPs, ip.Prefix)
-			}
-			if peer.Endpoint.IsValid() {
-				p.Endpoints = append(p.Endpoints, peer.Endpoint.Addr())
-			}
-		}
-	}
-	p.AllowedIPs = append(p.AllowedIPs, w.more...)
-	return p, nil
-}
-
-func (w *world) OnLink(_ context.Context, dev string) (on []netip.Prefix, err error) {
-	for _, what := range w.Left() {
-		var address, name string
-		if n, _ := fmt.Sscanf(what, "address %s dev %s", &address, &name); n == 2 && name == dev {
-			if p := netip.MustParsePrefix(address); !p.IsSingleIP() { // as the kernel has it
-				on = append(on, p.Masked())
-			}
-		}
-	}
-	return on, nil
-}
-
-func (w *world) PathMTU(_ context.Context, dst netip.Addr) int { return w.paths[dst.String()] }
-func (w *world) DefaultMTU(context.Context) int                { return w.defMTU }
 
 // numbers resolves what needs no resolving.
 type numbers struct{}
@@ -342,12 +264,10 @@ func TestRefusals(t *testing.T) {
 		do     func(w *world) error
 		want   string
 	}{
-		"up of what is there":             {have, up, "`wg0' already exists"},
-		"up beside another up":            {func(w *world) { w.Before = func(string) { w.Before = nil; have(w) } }, up, "`wg0' already exists"},
-		"down of nothing":                 {nil, down, "`wg0' is not a WireGuard interface"},
-		"down of another namespace's":     {func(w *world) { w.foreign = []string{"wg0"} }, down, "`wg0' is not a WireGuard interface"},
-		"down of the original's default":  {func(w *world) { have(w); w.more = []netip.Prefix{netip.MustParsePrefix("::/0")} }, down, "`wg0' is a tunnel for ::/0, and the rules of default routes are beyond this version"},
-		"a default route of PreUp's peer": {func(w *world) { w.more = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")} }, up, "a peer of `wg0' has the allowed IP 0.0.0.0/0, and default routes are beyond this version"},
+		"up of what is there":         {have, up, "`wg0' already exists"},
+		"up beside another up":        {func(w *world) { w.Before = func(string) { w.Before = nil; have(w) } }, up, "`wg0' already exists"},
+		"down of nothing":             {nil, down, "`wg0' is not a WireGuard interface"},
+		"down of another namespace's": {func(w *world) { w.foreign = []string{"wg0"} }, down, "`wg0' is not a WireGuard interface"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -384,7 +304,7 @@ func TestDownHookFails(t *testing.T) {
 		if !ok || failed.Line != hook {
 			t.Errorf("Down: %v, want the failure of %q", err, hook)
 		}
-		if up, _ := w.LinkExists(t.Context(), "wg0"); up != stays {
+		if up := w.has("wg0"); up != stays {
 			t.Errorf("after %q failed the link is there: %t, want %t", hook, up, stays)
 		}
 	}
@@ -408,7 +328,7 @@ func TestDownInterrupted(t *testing.T) {
 		if err := w.session().Down(ctx, tunnel); !errors.Is(err, context.Canceled) {
 			t.Errorf("Down interrupted at %q: %v", line, err)
 		}
-		if up, _ := w.LinkExists(t.Context(), "wg0"); up != stays {
+		if up := w.has("wg0"); up != stays {
 			t.Errorf("interrupted at %q, the link is there: %t, want %t", line, up, stays)
 		}
 	}

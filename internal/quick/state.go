@@ -5,6 +5,7 @@ package quick
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"wgtools/internal/plan"
@@ -17,19 +18,81 @@ type State struct {
 	MTU       int            // bytes; 0: not set by us
 	Up        bool
 	Routes    plan.RouteSet
+
+	Beyond
 }
+
+// Beyond is what of a tunnel doesn't go with its link: it has to be taken back
+// piece by piece, also after a crash. It has no secrets.
+type Beyond struct {
+	// SrcValidMark is what the parameter of that name was before the first of
+	// the full tunnels there are, which need it to be 1. "" if there is nothing
+	// to put back.
+	SrcValidMark string `json:",omitempty"`
+	// Firewall are the rules of full tunnels, one entry for each family.
+	Firewall []plan.FirewallRules `json:",omitempty"`
+	// Defaults are the default routes and what leads to them.
+	Defaults []plan.DefaultRoute `json:",omitempty"`
+	DNS      *plan.DNSSettings   `json:",omitempty"`
+}
+
+// srcValidMark is the kernel's parameter that makes its reverse path filter
+// look at a packet's mark. Only IPv4 has such a filter.
+const srcValidMark = "net.ipv4.conf.all.src_valid_mark"
 
 // A difference makes steps that lead from one state of the link dev to another.
 type difference struct {
 	dev string
 	// fresh says that the link was made in the same transaction: deleting it
-	// takes all of this back, so that no step needs an undo of its own.
+	// takes back all that goes with it, so that it needs no undo of its own.
 	fresh bool
+	// marksValid says that src_valid_mark is 1, and stays so for another tunnel.
+	marksValid bool
+	// kind is where the firewall's rules go, programs where there are some
+	// already; both are for the lines only.
+	kind     string
+	programs []string
 }
 
-// steps returns the steps from have to want: what has to go goes first, routes
-// before the addresses that they need, and then it is the other way round.
+// steps returns the steps from have to want. What has to go goes first, from
+// the outside in: names are no longer looked up through the tunnel before its
+// routes go, and those before the addresses that they need. Then it is the
+// other way round.
 func (d difference) steps(have, want State) (steps []plan.Step) {
+	newDNS := !reflect.DeepEqual(have.DNS, want.DNS)
+	if newDNS && have.DNS != nil {
+		steps = d.lasting(steps, plan.UnsetDNS{DNSSettings: *have.DNS}, plan.SetDNS{DNSSettings: *have.DNS})
+	}
+	for _, r := range slices.Backward(have.Defaults) {
+		if !contains(want.Defaults, r) {
+			steps = d.lasting(steps, plan.DelDefault{DefaultRoute: r}, plan.AddDefault{DefaultRoute: r})
+		}
+	}
+	steps = d.onLink(steps, have, want)
+	if !slices.EqualFunc(have.Firewall, want.Firewall, func(a, b plan.FirewallRules) bool { return reflect.DeepEqual(a, b) }) {
+		set := plan.SetFirewall{Dev: d.dev, Had: have.Firewall, Want: want.Firewall, Kind: d.kind, Programs: d.programs}
+		steps = d.lasting(steps, set, set.Undo())
+	}
+	switch {
+	case d.marksValid:
+	case have.SrcValidMark == "" && want.SrcValidMark != "":
+		steps = d.lasting(steps, plan.SetSysctl{Name: srcValidMark, Value: "1"}, plan.SetSysctl{Name: srcValidMark, Value: want.SrcValidMark})
+	case have.SrcValidMark != "" && want.SrcValidMark == "":
+		steps = d.lasting(steps, plan.SetSysctl{Name: srcValidMark, Value: have.SrcValidMark}, plan.SetSysctl{Name: srcValidMark, Value: "1"})
+	}
+	for _, r := range want.Defaults {
+		if !contains(have.Defaults, r) {
+			steps = d.lasting(steps, plan.AddDefault{DefaultRoute: r}, plan.DelDefault{DefaultRoute: r})
+		}
+	}
+	if newDNS && want.DNS != nil {
+		steps = d.lasting(steps, plan.SetDNS{DNSSettings: *want.DNS}, plan.UnsetDNS{DNSSettings: *want.DNS})
+	}
+	return steps
+}
+
+// onLink is the part of steps that goes with the link.
+func (d difference) onLink(steps []plan.Step, have, want State) []plan.Step {
 	gone, come := routesBut(have.Routes, want.Routes), routesBut(want.Routes, have.Routes)
 	if len(gone.Dst) > 0 {
 		steps = d.step(steps, plan.DelRoutes{RouteSet: gone}, plan.AddRoutes{RouteSet: gone})
@@ -56,11 +119,21 @@ func (d difference) steps(have, want State) (steps []plan.Step) {
 	return steps
 }
 
+// lasting appends a step that has to be taken back by itself.
+func (d difference) lasting(steps []plan.Step, do, undo plan.Op) []plan.Step {
+	return append(steps, plan.Step{Do: do, Undo: undo})
+}
+
+// step appends a step whose effect goes with the link.
 func (d difference) step(steps []plan.Step, do, undo plan.Op) []plan.Step {
 	if d.fresh {
 		undo = nil
 	}
 	return append(steps, plan.Step{Do: do, Undo: undo})
+}
+
+func contains[T any](list []T, one T) bool {
+	return slices.ContainsFunc(list, func(other T) bool { return reflect.DeepEqual(one, other) })
 }
 
 // routesBut returns the routes of a that aren't in b, in a's order.

@@ -13,18 +13,25 @@ import (
 
 	"wgtools/internal/config"
 	"wgtools/internal/device"
+	"wgtools/internal/plan"
 	"wgtools/internal/routing"
 )
 
 // A Tunnel is what a configuration file wants.
 type Tunnel struct {
 	Dev       string
+	Config    string // its file's path
 	Device    device.Change
 	Addresses []netip.Prefix       // host bits are kept
 	MTU       device.Optional[int] // bytes; absent: from the routes
 	Table     routing.Table
 
+	DNS, Search []string // name servers and search domains, as in the file
+
 	PreUp, PostUp, PreDown, PostDown []config.Value // "%i" not yet expanded
+
+	// Variables are what hooks find in their shell.
+	Variables []plan.Variable
 
 	Save *config.Document // its file, if that is to be written when it goes down
 }
@@ -50,7 +57,8 @@ func (e *Error) Original() []string { return e.original }
 func NewTunnel(dev string, doc *config.Document, c *config.Config, tables func(name string) (uint32, bool)) (*Tunnel, error) {
 	q := &c.Quick
 	t := &Tunnel{
-		Dev: dev, Device: c.Change,
+		Dev: dev, Config: doc.File, Device: c.Change,
+		DNS: texts(q.DNS), Search: texts(q.Search), Variables: variables(dev, doc.File, q),
 		PreUp: q.PreUp, PostUp: q.PostUp, PreDown: q.PreDown, PostDown: q.PostDown,
 	}
 	var bad Error
@@ -86,17 +94,17 @@ func NewTunnel(dev string, doc *config.Document, c *config.Config, tables func(n
 	if bad.file.Problems != nil {
 		return nil, &bad
 	}
-	if err := beyond(t, doc, q); err != nil {
-		return nil, err
-	}
 	return t, nil
 }
 
 // NewTeardown returns the tunnel that q describes as far as taking it down
 // goes: the rest may have changed since, or be wrong. doc is the file's text.
-// The error is an [*Error].
-func NewTeardown(dev string, doc *config.Document, q *config.QuickOptions, tables func(name string) (uint32, bool)) (*Tunnel, error) {
-	t := &Tunnel{Dev: dev, PreUp: q.PreUp, PostUp: q.PostUp, PreDown: q.PreDown, PostDown: q.PostDown}
+func NewTeardown(dev string, doc *config.Document, q *config.QuickOptions, tables func(name string) (uint32, bool)) *Tunnel {
+	t := &Tunnel{
+		Dev: dev, Config: doc.File,
+		DNS: texts(q.DNS), Search: texts(q.Search), Variables: variables(dev, doc.File, q),
+		PreUp: q.PreUp, PostUp: q.PostUp, PreDown: q.PreDown, PostDown: q.PostDown,
+	}
 	table, err := routing.ParseTable(q.Table.Text, tables)
 	if err != nil {
 		table = routing.Chosen(0) // anything but automatic
@@ -105,57 +113,33 @@ func NewTeardown(dev string, doc *config.Document, q *config.QuickOptions, table
 	if q.Saves() {
 		t.Save = doc
 	}
-	if err := beyond(t, nil, q); err != nil {
-		return nil, err
-	}
-	return t, nil
+	return t
 }
 
-// beyond refuses what this version doesn't do: half of it would be worse than
-// nothing.
-func beyond(t *Tunnel, doc *config.Document, q *config.QuickOptions) error {
-	refuse := func(what string, at config.Pos) error {
-		return &Error{file: config.Error{Problems: []config.Problem{{
-			Pos:    at,
-			Reason: what + " is beyond this version of wg-quick; nothing was changed",
-		}}}}
+func texts(values []config.Value) (list []string) {
+	for _, v := range values {
+		list = append(list, v.Text)
 	}
-	for _, list := range [][]config.Value{q.DNS, q.Search} {
-		if len(list) > 0 {
-			return refuse("DNS", list[0].Pos)
-		}
-	}
-	var allowed []netip.Prefix
-	for i := range t.Device.Peers {
-		for _, ip := range t.Device.Peers[i].AllowedIPs {
-			if ip.Bits() == 0 {
-				allowed = append(allowed, ip.Prefix)
-			}
-		}
-	}
-	if p, ok := routing.DefaultRoute(t.Table, allowed); ok {
-		return refuse(fmt.Sprintf("the default route %v", p), defaultRoutePos(doc))
-	}
-	return nil
+	return list
 }
 
-// defaultRoutePos returns the place of the first allowed IP of length 0.
-func defaultRoutePos(doc *config.Document) config.Pos {
-	for i := range doc.Lines {
-		l := &doc.Lines[i]
-		key := strings.Join(strings.Fields(string(l.Key.Of(l.Text))), "")
-		if !strings.EqualFold(key, "AllowedIPs") {
-			continue
-		}
-		col := l.Value.Start + 1
-		for item := range strings.SplitSeq(string(l.Value.Of(l.Text)), ",") {
-			if strings.HasSuffix(strings.Join(strings.Fields(item), ""), "/0") {
-				return config.Pos{File: doc.File, Line: l.Number, Col: col + len(item) - len(strings.TrimLeft(item, " \t"))}
-			}
-			col += len(item) + 1
-		}
+// variables returns what the hooks of wg-quick(8) have always found in their
+// shell, although no manual says so, in its names.
+func variables(dev, file string, q *config.QuickOptions) []plan.Variable {
+	one := func(name, value string) plan.Variable { return plan.Variable{Name: name, Value: []string{value}} }
+	list := func(name string, values []config.Value) plan.Variable {
+		return plan.Variable{Name: name, Value: texts(values), List: true}
 	}
-	return config.Pos{File: doc.File, Line: 1, Col: 1}
+	saves := "0"
+	if q.Saves() {
+		saves = "1"
+	}
+	return []plan.Variable{
+		one("INTERFACE", dev), one("CONFIG_FILE", file), list("ADDRESSES", q.Addresses), one("MTU", q.MTU.Text),
+		list("DNS", q.DNS), list("DNS_SEARCH", q.Search), one("TABLE", q.Table.Text),
+		list("PRE_UP", q.PreUp), list("POST_UP", q.PostUp), list("PRE_DOWN", q.PreDown), list("POST_DOWN", q.PostDown),
+		one("SAVE_CONFIG", saves),
+	}
 }
 
 // parseAddress reads an address as ip(8) does: in IPv4 the last numbers may be

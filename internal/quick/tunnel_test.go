@@ -93,32 +93,3 @@ func TestSeveralValueErrors(t *testing.T) {
 		t.Errorf("original %q, want that of the first", got)
 	}
 }
-
-// What isn't done yet is refused with the line that asks for it.
-func TestBeyond(t *testing.T) {
-	tests := map[string]struct{ own, allowed, want string }{
-		"name server":    {"DNS = 10.7.0.1", "10.0.0.0/8", "wg0.conf:4:7: DNS is beyond this version of wg-quick; nothing was changed"},
-		"search domain":  {"DNS = corp.example", "10.0.0.0/8", "wg0.conf:4:7: DNS is beyond this version of wg-quick; nothing was changed"},
-		"SaveConfig":     {"SaveConfig = true", "10.0.0.0/8", ""},
-		"default route":  {"", "10.0.0.0/8, 0.0.0.0/0", "wg0.conf:7:26: the default route 0.0.0.0/0 is beyond this version of wg-quick; nothing was changed"},
-		"in IPv6":        {"", "10.0.0.0/8\nallowed ips=10.1.0.0/16,:: / 0", "wg0.conf:8:25: the default route ::/0 is beyond this version of wg-quick; nothing was changed"},
-		"SaveConfig off": {"SaveConfig = false", "10.0.0.0/8", ""},
-		"no routes":      {"Table = off", "0.0.0.0/0", ""},
-		"another table":  {"Table = vpn", "0.0.0.0/0, ::/0", ""},
-		"two halves":     {"", "0.0.0.0/1, 128.0.0.0/1", ""},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			_, err := parse("wg0", file(tt.own, tt.allowed))
-			got := ""
-			if p := problem(nil); errors.As(err, &p) {
-				got = strings.Join(append(p.Original(), p.Advice()...), "\n")
-			} else if err != nil {
-				t.Fatal(err)
-			}
-			if got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
-		})
-	}
-}

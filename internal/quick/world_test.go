@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package quick_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+
+	"wgtools/internal/config"
+	"wgtools/internal/plan"
+	"wgtools/internal/plan/plantest"
+	"wgtools/internal/quick"
+	"wgtools/internal/routing"
+)
+
+// A world is a model of a host, with a screen on which wg-quick prints.
+type world struct {
+	plantest.Recorder
+	screen       []string
+	paths        map[string]int // MTUs by destination
+	defMTU       int
+	foreign      []string // devices that another program made
+	more         []netip.Prefix
+	live         config.Live
+	noIPv6       string // why
+	dns          plan.DNSBackend
+	used         map[uint32]bool // other tables with routes
+	rules        []plan.Rule     // that were there before
+	index        int             // of the link that was made last
+	records      map[string]*quick.Record
+	readOnlyRun  bool
+	notWireGuard bool // the links that there are
+}
+
+func newWorld() *world {
+	w := &world{defMTU: 1500, dns: plan.Resolvconf, records: map[string]*quick.Record{}}
+	w.Sysctls = map[string]string{"net.ipv4.conf.all.src_valid_mark": "0"}
+	for _, v6 := range []bool{false, true} {
+		w.rules = append(w.rules, plan.Rule{V6: v6, Table: 255}, plan.Rule{V6: v6, Priority: 32766, Table: plan.MainTable})
+	}
+	return w
+}
+
+func (w *world) session() *quick.Session {
+	return &quick.Session{
+		Tx: &plan.Tx{Host: w.Host(), Trace: func(op plan.Op) {
+			for line := range op.Lines() {
+				w.screen = append(w.screen, "[#] "+line)
+			}
+		}},
+		Look:    w,
+		Journal: w,
+		Say:     func(line string) { w.screen = append(w.screen, line) },
+	}
+}
+
+// noKernelDevice makes the model's kernel one without WireGuard.
+func (w *world) noKernelDevice(dev string) *world {
+	w.Fail = map[string]error{"ip link add dev " + dev + " type wireguard": syscall.EOPNOTSUPP}
+	return w
+}
+
+func (w *world) Link(_ context.Context, dev string) (quick.Link, error) {
+	if !w.has(dev) {
+		return quick.Link{}, nil
+	}
+	return quick.Link{Index: w.index + len(dev), Tunnel: true}, nil
+}
+
+func (w *world) has(dev string) bool { return slices.Contains(w.Left(), "link "+dev) }
+
+func (w *world) Live(context.Context, string) (config.Live, error) { return w.live, nil }
+
+func (w *world) Devices(context.Context) ([]string, error) {
+	names := w.foreign
+	if w.notWireGuard {
+		return names, nil
+	}
+	for _, what := range w.Left() {
+		if dev, ok := strings.CutPrefix(what, "link "); ok {
+			names = append(names, dev)
+		}
+	}
+	return names, nil
+}
+
+func (w *world) Peers(context.Context, string) (p quick.Peers, err error) {
+	for _, c := range w.Configured {
+		if c.Fwmark.Set {
+			p.Mark = c.Fwmark.Value
+		}
+		for _, peer := range c.Peers {
+			for _, ip := range peer.AllowedIPs {
+				p.AllowedIPs = append(p.AllowedIPs, ip.Prefix)
+			}
+			if peer.Endpoint.IsValid() {
+				p.Endpoints = append(p.Endpoints, peer.Endpoint.Addr())
+			}
+		}
+	}
+	p.AllowedIPs = append(p.AllowedIPs, w.more...)
+	return p, nil
+}
+
+func (w *world) OnLink(_ context.Context, dev string) (on []netip.Prefix, err error) {
+	for _, what := range w.Left() {
+		var address, name string
+		if n, _ := fmt.Sscanf(what, "address %s dev %s", &address, &name); n == 2 && name == dev {
+			if p := netip.MustParsePrefix(address); !p.IsSingleIP() { // as the kernel has it
+				on = append(on, p.Masked())
+			}
+		}
+	}
+	return on, nil
+}
+
+func (w *world) PathMTU(_ context.Context, dst netip.Addr) int { return w.paths[dst.String()] }
+func (w *world) DefaultMTU(context.Context) int                { return w.defMTU }
+
+func (w *world) Addresses(_ context.Context, dev string) (list []netip.Prefix, err error) {
+	for _, what := range w.Left() {
+		var address, name string
+		if n, _ := fmt.Sscanf(what, "address %s dev %s", &address, &name); n == 2 && name == dev {
+			list = append(list, netip.MustParsePrefix(address))
+		}
+	}
+	return list, nil
+}
+
+func (w *world) Policy(context.Context) (*routing.Policy, error) {
+	p := &routing.Policy{Used: maps.Clone(w.used), Rules: append(w.Rules(), w.rules...)}
+	if p.Used == nil {
+		p.Used = map[uint32]bool{}
+	}
+	for _, v6 := range []bool{false, true} {
+		rules := p.Rules
+		slices.SortStableFunc(rules, func(a, b plan.Rule) int { return cmp.Compare(a.Priority, b.Priority) })
+		for _, r := range rules {
+			dst := map[bool]string{false: "0.0.0.0/0", true: "::/0"}[v6]
+			if dev := w.On(fmt.Sprintf("route %s table %d", dst, r.Table)); dev != "" && r.V6 == v6 {
+				p.Used[r.Table] = true
+				p.Defaults = append(p.Defaults, routing.Default{V6: v6, Table: r.Table, Dev: dev})
+			}
+		}
+	}
+	return p, nil
+}
+
+func (w *world) NoIPv6(context.Context, string) string { return w.noIPv6 }
+
+func (w *world) Sysctl(_ context.Context, name string) (string, error) { return w.Sysctls[name], nil }
+
+func (w *world) FirewallKind(ctx context.Context) string { return w.Kind(ctx) }
+
+func (w *world) FirewallPrograms(_ context.Context, dev string) (programs []string, err error) {
+	for _, what := range w.Left() {
+		if what == "firewall rules ip "+dev || what == "firewall rules ip6 "+dev {
+			return []string{plan.NFT}, nil
+		}
+	}
+	return nil, nil
+}
+
+func (w *world) DNS(_ context.Context, dev string, servers, search []string) (plan.DNSSettings, error) {
+	return plan.DNSSettings{Dev: dev, Backend: w.dns, Record: "tun." + dev, Servers: servers, Search: search}, nil
+}
+
+func (w *world) Read(dev string) (*quick.Record, error) {
+	if r := w.records[dev]; r != nil {
+		r2 := *r
+		return &r2, nil
+	}
+	return nil, nil
+}
+
+func (w *world) Write(r *quick.Record) error {
+	if w.readOnlyRun {
+		return syscall.EROFS
+	}
+	r2 := *r
+	w.records[r.Dev] = &r2
+	return nil
+}
+
+func (w *world) Remove(dev string) error { delete(w.records, dev); return nil }
+
+func (w *world) Others(dev string) (list []*quick.Record, err error) {
+	for name, r := range w.records {
+		if name != dev {
+			list = append(list, r)
+		}
+	}
+	return list, nil
+}
+
+func (w *world) Exclusive(_ context.Context, f func() error) error { return f() }
