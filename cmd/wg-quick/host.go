@@ -5,9 +5,14 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/netip"
 
 	"wgtools/internal/config"
 	"wgtools/internal/device"
+	"wgtools/internal/dns"
+	"wgtools/internal/firewall"
 	"wgtools/internal/netlinkwg"
 	"wgtools/internal/plan"
 	"wgtools/internal/quick"
@@ -19,6 +24,8 @@ import (
 // behind them.
 type host struct {
 	*rtnl.Kernel
+	*firewall.Firewall
+	*dns.Resolver
 	client netlinkwg.Client
 	app    *app
 }
@@ -28,9 +35,28 @@ var (
 	_ plan.Routes    = host{}
 	_ plan.Devices   = host{}
 	_ plan.Userspace = host{}
+	_ plan.Firewall  = host{}
+	_ plan.DNS       = host{}
 	_ plan.Files     = host{}
+	_ plan.Sysctl    = host{}
 	_ quick.Observer = host{}
 )
+
+// locked calls f while no other process works on the tunnel dev.
+func (a *app) locked(ctx context.Context, dev string, f func() error) error {
+	unlock, err := newJournal(runDir).lock(ctx, dev, false)
+	if errors.Is(err, errLocked) {
+		return &quick.Refusal{
+			Text: fmt.Sprintf("`%s' is being brought up or taken down by another process", dev),
+			Hint: "wait until that has ended; `pgrep -af wg-quick' shows it",
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return f()
+}
 
 // session calls f with a session on the host.
 func (a *app) session(f func(s *quick.Session) error) error {
@@ -39,13 +65,17 @@ func (a *app) session(f func(s *quick.Session) error) error {
 		return err
 	}
 	defer k.Close()
-	h := host{k, netlinkwg.New(), a}
+	h := host{k, firewall.New(), dns.New(a.LookupEnv, a.Err), netlinkwg.New(), a}
 	return f(&quick.Session{
 		Tx: &plan.Tx{
-			Host:  &plan.Host{Links: h, Devices: h, Userspace: h, Routes: h, Shell: newShell(a), Files: h},
+			Host: &plan.Host{
+				Links: h, Devices: h, Userspace: h, Routes: h, Firewall: h, DNS: h,
+				Shell: newShell(a), Files: h, Sysctl: h,
+			},
 			Trace: a.trace,
 		},
 		Look:      h,
+		Journal:   newJournal(runDir),
 		Say:       a.say,
 		Userspace: a.Getenv("WG_QUICK_USERSPACE_IMPLEMENTATION"),
 	})
@@ -85,6 +115,31 @@ func (h host) Peers(ctx context.Context, dev string) (quick.Peers, error) {
 	return s.Peers, err
 }
 
+// Link implements [quick.Observer].
+func (h host) Link(ctx context.Context, dev string) (quick.Link, error) {
+	index, kind, err := h.Kernel.Link(ctx, dev)
+	return quick.Link{Index: index, Tunnel: kind == "wireguard" || kind == "tun" || kind == "tuntap"}, err
+}
+
+// Addresses implements [quick.Observer].
+func (h host) Addresses(ctx context.Context, dev string) ([]netip.Prefix, error) {
+	list, _, err := h.AddressesAndMTU(ctx, dev)
+	return list, err
+}
+
+// FirewallKind implements [quick.Observer].
+func (h host) FirewallKind(ctx context.Context) string { return h.Firewall.Kind(ctx) }
+
+// FirewallPrograms implements [quick.Observer].
+func (h host) FirewallPrograms(ctx context.Context, dev string) ([]string, error) {
+	return h.Firewall.Programs(ctx, dev)
+}
+
+// DNS implements [quick.Observer].
+func (h host) DNS(ctx context.Context, dev string, servers, search []string) (plan.DNSSettings, error) {
+	return h.Resolver.Settings(ctx, dev, servers, search)
+}
+
 // Live implements [quick.Observer].
 func (h host) Live(ctx context.Context, dev string) (live config.Live, err error) {
 	d, peers, err := netlinkwg.ReadAll(ctx, h.client, dev)
@@ -99,7 +154,10 @@ func (h host) Live(ctx context.Context, dev string) (live config.Live, err error
 // A peerSink keeps what routing needs to know of a device.
 type peerSink struct{ quick.Peers }
 
-func (s *peerSink) Device(*device.Device) error { return nil }
+func (s *peerSink) Device(d *device.Device) error {
+	s.Mark = d.Fwmark
+	return nil
+}
 
 func (s *peerSink) Peer(p *device.Peer) error {
 	s.AllowedIPs = append(s.AllowedIPs, p.AllowedIPs...)

@@ -124,6 +124,12 @@ func (a *app) explainStep(err error, failed *plan.Error) error {
 			p.line, p.advice = a.prog+": "+saving.step, []string{fmt.Sprintf("%s: %v; the old one is as it was", op.Path, saving.err)}
 		}
 		return p
+	case plan.SetSysctl, plan.SetFirewall, plan.SetDNS, plan.UnsetDNS:
+		var told interface{ Advice() []string }
+		if errors.As(failed.Err, &told) {
+			p.advice = append(p.advice, told.Advice()...)
+		}
+		return p
 	case plan.StartDevice:
 		if tun, ok := errors.AsType[*userspace.TUNError](failed.Err); ok {
 			p.advice = append(p.advice, tun.Advice()...)

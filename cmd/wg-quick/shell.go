@@ -5,11 +5,16 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
+
+	"wgtools/internal/plan"
 )
 
 // A shell runs hooks. They are written for bash; where there is none, sh has
@@ -28,25 +33,61 @@ const patience = 5 * time.Second
 // Run implements [plan.Shell]. As in the original, a hook is a subshell that
 // ends with the first failing command, in the C locale, and finds the programs
 // beside this one first. Its streams are ours.
-func (s *shell) Run(ctx context.Context, script string, args []string) error {
+func (s *shell) Run(ctx context.Context, h plan.Hook) error {
 	if err := s.find(); err != nil {
 		return err
 	}
-	argv := []string{"-e", "-c", script, s.app.Prog}
+	argv := []string{"-e", "-c", ". /proc/self/fd/3", s.app.Prog}
 	if s.isBash {
 		argv = append([]string{"-O", "extglob", "-o", "pipefail"}, argv...)
 	}
-	c := exec.CommandContext(ctx, s.path, append(argv, args...)...)
+	c := exec.CommandContext(ctx, s.path, append(argv, h.Args...)...)
 	c.Stdin, c.Stdout, c.Stderr = s.app.In, s.app.Out, s.app.Err
 	c.Env = append(os.Environ(), "LC_ALL=C", "PATH="+hookPath(s.app.Getenv("PATH")))
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.WaitDelay = patience
-	err := c.Run()
+	// Everybody can see a process's arguments, and a hook may have a key in it.
+	script, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer script.Close()
+	c.ExtraFiles = []*os.File{script}
+	go func() {
+		io.WriteString(w, s.preamble(h.Variables)+h.Script)
+		w.Close()
+	}()
+	err = c.Run()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
 }
+
+// preamble returns the line before a hook that sets its variables and defines
+// the functions that hooks for the original may use.
+func (s *shell) preamble(vars []plan.Variable) string {
+	var b strings.Builder
+	for _, v := range append([]plan.Variable{{Name: "PROGRAM", Value: []string{s.app.prog}}}, vars...) {
+		var words []string
+		for _, w := range v.Value {
+			words = append(words, quote(w))
+		}
+		switch {
+		case v.List && s.isBash:
+			fmt.Fprintf(&b, "%s=(%s); ", v.Name, strings.Join(words, " "))
+		case v.List:
+			fmt.Fprintf(&b, "%s=%s; ", v.Name, quote(strings.Join(v.Value, " ")))
+		default:
+			fmt.Fprintf(&b, "%s=%s; ", v.Name, strings.Join(words, ""))
+		}
+	}
+	b.WriteString(`exec 3<&-; cmd() { echo "[#] $*" >&2; "$@"; }; die() { echo "$PROGRAM: $*" >&2; exit 1; }` + "\n")
+	return b.String()
+}
+
+// quote makes one word of s for a shell.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 func (s *shell) find() (err error) {
 	if s.path != "" {

@@ -74,6 +74,12 @@ func (s *site) state() string {
 		out, _ := exec.Command("ip", strings.Fields(args)...).CombinedOutput()
 		b.Write(out)
 	}
+	out, _ := exec.Command("nft", "list", "ruleset").CombinedOutput()
+	b.Write(out)
+	for _, path := range []string{"/proc/sys/net/ipv4/conf/all/src_valid_mark", "/etc/resolv.conf"} {
+		text, _ := os.ReadFile(path)
+		fmt.Fprintf(&b, "%s: %s\n", path, text)
+	}
 	filepath.WalkDir("/run", func(path string, _ os.DirEntry, _ error) error {
 		if path != "/run/wireguard" { // where sockets are, which stays
 			fmt.Fprintln(&b, path)
@@ -186,6 +192,9 @@ func TestUpDown(t *testing.T) {
 		}
 
 		during := s.state()
+		if !strings.Contains(during, "/run/wgtools/wg0.json") {
+			t.Error("nothing is recorded in /run/wgtools")
+		}
 		s.expect(s.wgQuick("up", path), result{status: 1, err: "wg-quick: `wg0' already exists\n" +
 			"hint: `wg-quick down wg0' takes it down, if it is a tunnel; `ip link show dev wg0' tells what it is\n"})
 		s.expect(s.wgQuick("save", path), result{err: "[#] wg showconf wg0\n"})
@@ -343,7 +352,8 @@ func TestTwoAtOnce(t *testing.T) {
 			c.Wait()
 			if c.ProcessState.ExitCode() == 0 {
 				won++
-			} else if !strings.Contains(errs[i].String(), "wg-quick: `wg0' already exists\n") {
+			} else if !strings.Contains(errs[i].String(), "wg-quick: `wg0' already exists\n") &&
+				!strings.Contains(errs[i].String(), "wg-quick: `wg0' is being brought up or taken down by another process\n") {
 				t.Errorf("the loser printed:\n%s", errs[i].String())
 			}
 		}
@@ -368,6 +378,7 @@ PreUp = x=1; cd /; shopt -q extglob && ip link show dev %i >/dev/null && echo ex
 PreUp = echo "${x-unset} $PWD $#"
 PreUp = echo ${PATH%%:*}
 PreUp = true | cat < <(echo bash)
+PreUp = echo $PROGRAM $INTERFACE ${CONFIG_FILE##*/} ${ADDRESSES[1]-none} $TABLE ${#PRE_UP[@]}; declare -F cmd die
 PostUp = cat
 PostDown = false; echo unreached`, "10.50.0.0/16")
 		self, err := exec.LookPath("wg-quick")
@@ -384,7 +395,7 @@ PostDown = false; echo unreached`, "10.50.0.0/16")
 		if err := c.Run(); err != nil {
 			t.Fatalf("up: %v\n%s", err, errs.String())
 		}
-		want := "wg0 %wg0 C kept\nextglob, link\nunset " + s.dir + " 5\n" + filepath.Dir(self) + "\nbash\nfrom standard input\n"
+		want := "wg0 %wg0 C kept\nextglob, link\nunset " + s.dir + " 6\n" + filepath.Dir(self) + "\nbash\nwg-quick wg0 wg0.conf none off 6\ncmd\ndie\nfrom standard input\n"
 		if out.String() != want {
 			t.Errorf("hooks printed:\n%s\nwant:\n%s", out.String(), want)
 		}
@@ -392,7 +403,7 @@ PostDown = false; echo unreached`, "10.50.0.0/16")
 			t.Errorf("stderr:\n%s\nhas no %q", errs.String(), want)
 		}
 		got := s.wgQuick("down", path)
-		s.expect(got, result{status: 1, err: "[#] ip link delete dev wg0\n[#] false; echo unreached\nDIR/wg0.conf:10:12: PostDown: exit status 1\n"})
+		s.expect(got, result{status: 1, err: "[#] ip link delete dev wg0\n[#] false; echo unreached\nDIR/wg0.conf:11:12: PostDown: exit status 1\n"})
 	})
 }
 

@@ -6,13 +6,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"wgtools/internal/config"
 	"wgtools/internal/quick"
 	"wgtools/internal/resolve"
+	"wgtools/internal/routing"
 	"wgtools/internal/rtnl"
 )
 
@@ -122,26 +125,85 @@ func (a *app) up(ctx context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
-	return a.session(func(s *quick.Session) error { return s.Up(ctx, t) })
+	if err := f.trusted(t); err != nil {
+		return err
+	}
+	return a.locked(ctx, f.dev, func() error {
+		return a.session(func(s *quick.Session) error { return s.Up(ctx, t) })
+	})
 }
 
+// down needs the file for its hooks only, if we brought the tunnel up.
 func (a *app) down(ctx context.Context, arg string) error {
 	if err := a.needRoot("down", arg); err != nil {
 		return err
 	}
+	f, t, err := a.teardown(arg)
+	if err != nil {
+		if t = a.recorded(arg); t == nil {
+			return err
+		}
+		a.report(err)
+		a.say(fmt.Sprintf("[!] `%s' is taken down as it was brought up, without its hooks.", t.Dev))
+	} else if err := f.trusted(t); err != nil {
+		return err
+	}
+	return a.locked(ctx, t.Dev, func() error {
+		return a.session(func(s *quick.Session) error { return s.Down(ctx, t) })
+	})
+}
+
+// teardown returns what the file of arg says of taking its tunnel down.
+func (a *app) teardown(arg string) (*file, *quick.Tunnel, error) {
 	f, err := a.open(arg)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	q, err := a.decodeOwn(f)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	t, err := quick.NewTeardown(f.dev, config.Scan(f.path, f.text), q, rtnl.TableNumber)
-	if err != nil {
-		return err
+	return f, quick.NewTeardown(f.dev, config.Scan(f.path, f.text), q, rtnl.TableNumber), nil
+}
+
+// recorded returns the tunnel that arg names, without what only its file has;
+// nil if it isn't one of ours.
+func (a *app) recorded(arg string) *quick.Tunnel {
+	dev := arg
+	if !bareName.MatchString(arg) {
+		m := fileName.FindStringSubmatch(arg)
+		if m == nil {
+			return nil
+		}
+		dev = m[2]
 	}
-	return a.session(func(s *quick.Session) error { return s.Down(ctx, t) })
+	if r, err := newJournal(runDir).Read(dev); err != nil || r == nil {
+		return nil
+	}
+	return &quick.Tunnel{Dev: dev, Table: routing.Chosen(0)}
+}
+
+// trusted fails if t has hooks and the file could have been written by anybody:
+// root would run what they like.
+func (f *file) trusted(t *quick.Tunnel) error {
+	hooks := slices.Concat(t.PreUp, t.PostUp, t.PreDown, t.PostDown)
+	if len(hooks) == 0 {
+		return nil
+	}
+	for _, path := range []string{f.path, filepath.Dir(f.path)} {
+		st, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		if st.Mode()&0o002 != 0 && st.Mode()&fs.ModeSticky == 0 {
+			return &config.Error{Problems: []config.Problem{{
+				Pos:    hooks[0].Pos,
+				Reason: fmt.Sprintf("the hook is not run: all users may write to `%s'", path),
+				Hint:   fmt.Sprintf("make sure that it is what you want to run as root, then `chmod o-w %s'", path),
+			}}}
+		}
+	}
+	return nil
 }
 
 func (a *app) save(ctx context.Context, arg string) error {

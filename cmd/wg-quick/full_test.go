@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const original = "/usr/bin/wg-quick"
+
+// needOriginal skips the test where the original isn't installed.
+func needOriginal(t *testing.T) {
+	t.Helper()
+	for program, of := range map[string]string{original: "wireguard-tools", "wireguard-go": "wireguard-go", "nft": "nftables"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("%s isn't installed (Debian: %s)", program, of)
+		}
+	}
+}
+
+// withResolvconf gives the site an IPv6 uplink, and a resolvconf that keeps
+// what it is told in /run/resolvconf.
+func (s *site) withResolvconf() {
+	s.t.Helper()
+	s.ip("address add 2001:db8:1::2/64 dev uplink nodad")
+	s.ip("-6 route add default via 2001:db8:1::1")
+	s.ip("-6 route add 2001:db8:2::/64 via 2001:db8:1::3")
+	script := `#!/bin/sh
+verb=$1 name=$2
+echo "$* $(ip -4 route get 203.0.113.1 | grep -o 'dev [a-z0-9]*')" >> "$(dirname "$0")/../resolvconf.log"
+case $verb in
+-a) mkdir -p /run/resolvconf && cat > /run/resolvconf/$name ;;
+-d) rm -f /run/resolvconf/$name && { rmdir /run/resolvconf 2>/dev/null || true; } ;;
+-l) cat /run/resolvconf/$name ;;
+esac
+`
+	bin := filepath.Join(s.dir, "bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(bin, "resolvconf"), []byte(script), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	s.env = append(s.env, "PATH="+bin+":"+os.Getenv("PATH"))
+}
+
+// theirs is the original with these arguments.
+func (s *site) theirs(args ...string) result {
+	c := exec.Command(original, args...)
+	c.Dir = s.dir
+	c.Env = append(os.Environ(), s.env...)
+	out, err := c.CombinedOutput()
+	if c.ProcessState == nil {
+		s.t.Fatal(err)
+	}
+	return result{err: string(out), status: c.ProcessState.ExitCode()}
+}
+
+const fullOwn = "Address = 10.7.0.2/24, fd07::2/64\nDNS = 10.7.0.1, corp.example\nListenPort = 40123"
+
+func TestFullTunnel(t *testing.T) {
+	isolated(t, func(s *site) {
+		s.withResolvconf()
+		before := s.state()
+		path := s.file("wg0", fullOwn, "0.0.0.0/0, ::/0\nEndpoint = 203.0.113.7:51820")
+		if got := s.wgQuick("up", path); got.status != 0 {
+			t.Fatalf("up: %+v", got)
+		}
+		for dst, want := range map[string]string{
+			"203.0.113.99": "dev wg0 table 51820", "2001:db8:ffff::1": "dev wg0 table 51820",
+			"192.0.2.77": "dev uplink", "2001:db8:2::1": "dev uplink", // what the main table has more than a default for
+			"203.0.113.7 mark 51820": "via 192.0.2.1 dev uplink", "2001:db8:ffff::1 mark 51820": "via 2001:db8:1::1 dev uplink",
+		} {
+			if got := s.ip("route get " + dst); !strings.Contains(got, want) {
+				t.Errorf("the way to %s is %s, want %s", dst, got, want)
+			}
+		}
+		text, err := os.ReadFile("/run/resolvconf/wg0")
+		if want := "nameserver 10.7.0.1\nsearch corp.example\n"; string(text) != want {
+			t.Errorf("resolvconf has %q, %v; want %q", text, err, want)
+		}
+		if got := s.wgQuick("down", path); got.status != 0 {
+			t.Errorf("down: %+v", got)
+		}
+		s.same(before)
+		// Names are looked up through the tunnel only while its routes stand.
+		log, _ := os.ReadFile(filepath.Join(s.dir, "resolvconf.log"))
+		if want := "-a wg0 -m 0 -x dev wg0\n-d wg0 -f dev wg0\n"; string(log) != want {
+			t.Errorf("resolvconf was called as\n%swant\n%s", log, want)
+		}
+	})
+}
+
+// noise is what differs by itself between two devices.
+var noise = regexp.MustCompile(`(?m)^.*(fe80|ff00|wgtools|wireguard|resolvconf\.log).*\n|\d+: |link/ether \S+|(if|link)index \d+|valid_lft.*|qlen \d+|tun type.*|priority \d+`)
+
+// ours and theirs leave the same behind.
+func TestFullTunnelLikeOriginal(t *testing.T) {
+	needOriginal(t)
+	var states [2]string
+	for i := range states {
+		isolated(t, func(s *site) {
+			s.withResolvconf()
+			path := s.file("wg0", fullOwn, "0.0.0.0/0, ::/0, 10.50.0.0/16\nEndpoint = 203.0.113.7:51820")
+			up := s.wgQuick
+			if i == 1 {
+				up = s.theirs
+			}
+			if got := up("up", path); got.status != 0 {
+				t.Fatalf("up: %+v", got)
+			}
+			states[i] = noise.ReplaceAllString(s.state(), "")
+			s.wgQuick("down", path)
+		})
+	}
+	ours, theirs := strings.Split(states[0], "\n"), strings.Split(states[1], "\n")
+	for i := range max(len(ours), len(theirs)) {
+		if i >= len(ours) || i >= len(theirs) || ours[i] != theirs[i] {
+			t.Fatalf("ours and theirs differ at line %d:\n%s\n-- theirs --\n%s", i, states[0], states[1])
+		}
+	}
+}
+
+// What one brings up, the other takes down.
+func TestFullTunnelInterop(t *testing.T) {
+	needOriginal(t)
+	for _, up := range []string{"ours", "theirs"} {
+		t.Run("up by "+up, func(t *testing.T) {
+			isolated(t, func(s *site) {
+				s.withResolvconf()
+				before := s.state()
+				path := s.file("wg0", fullOwn, "0.0.0.0/0, ::/0\nEndpoint = 192.0.2.1:51820")
+				first, second := s.wgQuick, s.theirs
+				if up == "theirs" {
+					first, second = second, first
+				}
+				if got := first("up", path); got.status != 0 {
+					t.Fatalf("up: %+v", got)
+				}
+				if got := second("down", path); got.status != 0 {
+					t.Errorf("down: %+v", got)
+				}
+				// The original never puts that back.
+				if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/src_valid_mark", []byte("0"), 0); err != nil {
+					t.Fatal(err)
+				}
+				if up == "ours" { // a record is left, and harms nobody
+					if got := s.wgQuick("up", path); got.status != 0 || !strings.HasPrefix(got.err, "[!] The tunnel `wg0' came to a sudden end.") {
+						t.Errorf("up again: %+v", got)
+					}
+					if got := s.wgQuick("down", path); got.status != 0 {
+						t.Errorf("down again: %+v", got)
+					}
+				}
+				s.same(before)
+			})
+		})
+	}
+}
+
+// A kill at any moment of up or down leaves what the next down removes, and
+// nothing that is in the way of an up.
+func TestKilled(t *testing.T) {
+	isolated(t, func(s *site) {
+		s.withResolvconf()
+		path := s.file("wg0", fullOwn+"\nPreUp = true\nPostUp = true", "0.0.0.0/0, ::/0\nEndpoint = 192.0.2.1:51820")
+		before := s.state()
+		started := time.Now()
+		if got := s.wgQuick("up", path); got.status != 0 {
+			t.Fatalf("up: %+v", got)
+		}
+		took := time.Since(started)
+		s.wgQuick("down", path)
+		const moments = 12
+		for i := range moments {
+			for _, verb := range []string{"up", "down"} {
+				if verb == "down" {
+					if got := s.wgQuick("up", path); got.status != 0 {
+						t.Fatalf("up: %+v", got)
+					}
+				}
+				c := s.command(verb, path)
+				if err := c.Start(); err != nil {
+					t.Fatal(err)
+				}
+				// The moments are spread; what was reached is not asserted.
+				timer := time.AfterFunc(took*time.Duration(i+1)/moments, func() { c.Process.Signal(syscall.SIGKILL) })
+				c.Wait()
+				timer.Stop()
+				if got := s.wgQuick("down", path); got.status != 0 && !strings.Contains(got.err, "is not a WireGuard interface") {
+					t.Errorf("%s was killed at %d/%d, then down: %+v", verb, i+1, moments, got)
+				}
+				s.settled(path)
+				s.same(before)
+				if got := s.wgQuick("up", path); got.status != 0 {
+					t.Errorf("%s was killed at %d/%d, then down and up: %+v", verb, i+1, moments, got)
+				}
+				if got := s.wgQuick("down", path); got.status != 0 {
+					t.Errorf("%s was killed at %d/%d, then down, up and down: %+v", verb, i+1, moments, got)
+				}
+				s.same(before)
+			}
+		}
+	})
+}
+
+// settled takes down what a device that was just being started brought up after
+// its parent's end.
+func (s *site) settled(path string) {
+	for range 20 {
+		if !strings.Contains(s.ip("-o link show"), "wg0") {
+			return
+		}
+		s.wgQuick("down", path)
+	}
+}
+
+// inside returns the pids of processes of that name in this network namespace.
+func inside(t *testing.T, names ...string) (pids []int) {
+	t.Helper()
+	own, err := os.Readlink("/proc/thread-self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range dirs {
+		ns, _ := os.Readlink(dir + "/ns/net")
+		line, _ := os.ReadFile(dir + "/cmdline")
+		program, _, _ := strings.Cut(string(line), "\x00")
+		var pid int
+		if _, err := fmt.Sscanf(dir, "/proc/%d", &pid); err != nil || ns != own {
+			continue
+		}
+		for _, name := range names {
+			if filepath.Base(program) == name {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}

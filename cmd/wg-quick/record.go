@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"wgtools/internal/quick"
+)
+
+// runDir is where records and locks are while there are tunnels.
+const runDir = "/run/wgtools"
+
+// A journal keeps records as files: "wg0.json" for the link wg0. Network
+// namespaces may share the directory, so in those beside the first one the
+// names have the namespace's number too: "wg0@4026532281.json".
+type journal struct {
+	dir    string
+	suffix string // "" or "@4026532281"
+	boot   string // identifies the boot: of an earlier one, nothing is left
+}
+
+var _ quick.Journal = (*journal)(nil)
+
+func newJournal(dir string) *journal {
+	j := &journal{dir: dir}
+	var own, first unix.Stat_t
+	if unix.Stat("/proc/thread-self/ns/net", &own) == nil && unix.Stat("/proc/1/ns/net", &first) == nil && own.Ino != first.Ino {
+		j.suffix = "@" + strconv.FormatUint(own.Ino, 10)
+	}
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	j.boot = strings.TrimSpace(string(id))
+	return j
+}
+
+func (j *journal) path(dev string) string { return filepath.Join(j.dir, dev+j.suffix+".json") }
+
+// An entry is what a record's file has.
+type entry struct {
+	Version int // of this format
+	Boot    string
+	quick.Record
+}
+
+const version = 1
+
+// Read implements [quick.Journal]. A file that isn't understood is an error:
+// to take it for nothing could leave a machine without its network.
+func (j *journal) Read(dev string) (*quick.Record, error) { return j.read(j.path(dev)) }
+
+func (j *journal) read(path string) (*quick.Record, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var e entry
+	if err == nil {
+		err = json.Unmarshal(text, &e)
+	}
+	if err == nil && e.Version != version {
+		err = fmt.Errorf("its version is %d, not %d", e.Version, version)
+	}
+	if err != nil {
+		return nil, &problem{
+			line:   fmt.Sprintf("the record of what was set up can't be read: %s: %v", path, err),
+			cause:  err,
+			advice: []string{"hint: remove the file, and what may be left of the tunnel, by hand"},
+		}
+	}
+	if e.Boot != j.boot {
+		// The kernel forgot its part; of what is in files, the name servers are left.
+		e.Record = quick.Record{Dev: e.Dev, Phase: e.Phase, Link: -1, Config: e.Config, Beyond: quick.Beyond{DNS: e.DNS}}
+	}
+	return &e.Record, nil
+}
+
+// Write implements [quick.Journal].
+func (j *journal) Write(r *quick.Record) error {
+	text, err := json.MarshalIndent(entry{version, j.boot, *r}, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(j.dir, 0o755); err != nil {
+		return err
+	}
+	// Nobody reads half a record, whenever this ends. What is written is in
+	// memory: a power cut takes all that it is about along.
+	path := j.path(r.Dev)
+	temporary := path + ".tmp"
+	if err := os.WriteFile(temporary, append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
+}
+
+// Remove implements [quick.Journal]. The directory goes with its last file.
+func (j *journal) Remove(dev string) error {
+	if err := removeIfThere(j.path(dev)); err != nil {
+		return err
+	}
+	_ = removeIfThere(j.path(dev) + ".tmp") // of a sudden end
+	return nil
+}
+
+// Others implements [quick.Journal].
+func (j *journal) Others(dev string) (list []*quick.Record, err error) {
+	names, err := os.ReadDir(j.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range names {
+		name, ok := strings.CutSuffix(e.Name(), j.suffix+".json")
+		if !ok || name == dev || strings.Contains(name, "@") {
+			continue
+		}
+		r, err := j.Read(name)
+		if err != nil {
+			return nil, err
+		}
+		if r != nil {
+			list = append(list, r)
+		}
+	}
+	return list, err
+}
+
+// Exclusive implements [quick.Journal].
+func (j *journal) Exclusive(ctx context.Context, f func() error) error {
+	unlock, err := j.lock(ctx, "", true)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return f()
+}
+
+// errLocked says that another process has the lock.
+var errLocked = errors.New("locked")
+
+// lock takes the lock of the tunnel dev, or with "" the one of all, until
+// unlock is called. With wait it waits for another process that has it. Where
+// there can be no lock, as on a read-only file system, there is none.
+func (j *journal) lock(ctx context.Context, dev string, wait bool) (unlock func(), err error) {
+	path := filepath.Join(j.dir, dev+j.suffix+".lock")
+	for {
+		if err := os.MkdirAll(j.dir, 0o755); err != nil {
+			return func() {}, nil
+		}
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the directory went with another one's last file
+		}
+		if err != nil {
+			return func() {}, nil
+		}
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil && sameFile(f, path) {
+			return func() { j.unlock(f, path) }, nil
+		}
+		f.Close()
+		switch {
+		case err == nil: // its holder has just removed it
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return func() {}, nil
+		case !wait:
+			return nil, errLocked
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		default:
+			time.Sleep(time.Millisecond) // there is no waiting for a lock and a signal at once
+		}
+	}
+}
+
+// unlock removes the file while it is locked, so that nobody can lock one that
+// nobody else will find.
+func (j *journal) unlock(f *os.File, path string) {
+	_ = os.Remove(path)
+	f.Close()
+	_ = os.Remove(j.dir) // if it is empty
+}
+
+func sameFile(f *os.File, path string) bool {
+	a, err := f.Stat()
+	b, err2 := os.Stat(path)
+	return err == nil && err2 == nil && os.SameFile(a, b)
+}
