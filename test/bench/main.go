@@ -6,6 +6,11 @@
 // served by fakewg in a mount namespace of its own; it needs root.
 //
 //	bench -ours bin/wg -original /usr/bin/wg -fakewg bin/fakewg -empty bin/empty
+//
+// With -quick it is our wg-quick beside the original, on real devices in
+// network namespaces, which need /dev/net/tun.
+//
+//	bench -quick -ours-quick bin/wg-quick -original-quick /usr/bin/wg-quick
 package main
 
 import (
@@ -26,36 +31,45 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == addRoutes {
+		exit(addRoutesMain(os.Args[2], os.Args[3]))
+	}
 	var b bench
+	var q quick
 	flag.StringVar(&b.ours, "ours", "bin/wg", "our `program`")
 	flag.StringVar(&b.original, "original", "/usr/bin/wg", "the original `program`")
 	flag.StringVar(&b.fakewg, "fakewg", "bin/fakewg", "the `program` that serves devices")
 	flag.StringVar(&b.empty, "empty", "bin/empty", "an empty Go `program`, the floor of start-up")
 	flag.IntVar(&b.scale, "runs", 100, "work in percent of the usual number of runs")
 	flag.BoolVar(&b.million, "million", false, "with a million peers too (some minutes)")
+	withQuick := flag.Bool("quick", false, "time wg-quick and the embedded device instead")
+	flag.StringVar(&q.ours, "ours-quick", "bin/wg-quick", "our wg-quick `program`")
+	flag.StringVar(&q.original, "original-quick", "/usr/bin/wg-quick", "the original wg-quick `program`")
+	flag.BoolVar(&q.short, "short", false, "with -quick: a quarter of the runs, and not what takes longest")
 	flag.Parse()
-	if os.Getenv("WGTOOLS_BENCH_NAMESPACE") == "" {
-		os.Exit(reexec())
+	run := b.run
+	if *withQuick {
+		q.originalWg, q.oursWg, q.scale = b.original, b.ours, b.scale
+		if q.short {
+			q.scale /= 4
+		}
+		run = q.run
 	}
-	if err := b.run(); err != nil {
+	switch os.Getenv(namespaceVariable) {
+	case "":
+		os.Exit(reexec(*withQuick))
+	case asInit:
+		os.Exit(initMain())
+	}
+	exit(run())
+}
+
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-}
-
-// reexec runs the program again in mount and network namespaces of its own,
-// where nothing else's devices are seen or touched.
-func reexec() int {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), "WGTOOLS_BENCH_NAMESPACE=1", "LC_ALL=C")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, "bench: no namespaces of its own (needs root):", err)
-		return 1
-	}
-	return cmd.ProcessState.ExitCode()
+	os.Exit(0)
 }
 
 type bench struct {
@@ -254,7 +268,8 @@ func peak(program string, args []string) (int, error) {
 	if err := cmd.Run(); err != nil {
 		return 0, fmt.Errorf("%s: %w: %s", cmd, err, stderr.String())
 	}
-	return strconv.Atoi(strings.TrimSpace(stderr.String()))
+	text := strings.TrimSpace(stderr.String()) // the last line is time's
+	return strconv.Atoi(text[strings.LastIndexByte(text, '\n')+1:])
 }
 
 func quantile(times []time.Duration, q float64) time.Duration {
