@@ -17,11 +17,12 @@ import (
 // all its bytes on the disk before it takes the old one's name. So there is
 // one of the two whatever happens, be it a full disk or a power cut. A file
 // that has the text already is left alone. Symbolic links are resolved by now.
+// What a crash left under the temporary name, keys in it, goes in any case.
 func (host) Replace(_ context.Context, path string, text []byte) error {
-	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
-		return nil
-	}
 	temporary := path + ".tmp"
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
+		return removeIfThere(temporary)
+	}
 	if err := writeSynced(temporary, text); err != nil {
 		return errors.Join(&saveError{"Could not write configuration file", err}, removeIfThere(temporary))
 	}

@@ -16,6 +16,7 @@ import (
 	"wgtools/internal/netlinkwg"
 	"wgtools/internal/plan"
 	"wgtools/internal/quick"
+	"wgtools/internal/resolve"
 	"wgtools/internal/rtnl"
 	"wgtools/internal/userspace"
 )
@@ -59,7 +60,7 @@ func (a *app) locked(ctx context.Context, dev string, f func() error) error {
 }
 
 // session calls f with a session on the host.
-func (a *app) session(f func(s *quick.Session) error) error {
+func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error {
 	k, err := rtnl.Open()
 	if err != nil {
 		return err
@@ -76,6 +77,7 @@ func (a *app) session(f func(s *quick.Session) error) error {
 		},
 		Look:      h,
 		Journal:   newJournal(runDir),
+		Names:     resolve.New(ctx, a.LookupEnv, a.Err),
 		Say:       a.say,
 		Userspace: a.Getenv("WG_QUICK_USERSPACE_IMPLEMENTATION"),
 	})
@@ -148,6 +150,7 @@ func (h host) Live(ctx context.Context, dev string) (live config.Live, err error
 	}
 	live = config.Live{PrivateKey: d.PrivateKey, ListenPort: d.ListenPort, Fwmark: d.Fwmark, Peers: peers}
 	live.Addresses, live.MTU, err = h.AddressesAndMTU(ctx, dev)
+	live.DNS = h.Resolver.Recorded(ctx, dev)
 	return live, err
 }
 

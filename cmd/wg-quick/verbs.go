@@ -86,11 +86,11 @@ func (a *app) warnAccessible(path string) {
 	}
 }
 
-// decode reads all of the file and resolves the names in it.
-func (a *app) decode(f *file) (*quick.Tunnel, error) {
+// decode reads all of the file. The names in it are resolved later.
+func (a *app) decode(ctx context.Context, f *file) (*quick.Tunnel, error) {
 	c, err := config.Decode(f.path, f.text, config.Options{
-		Dialect: config.Quick, Program: a.prog,
-		Resolver: resolve.New(a.LookupEnv, a.Err),
+		Dialect: config.Quick, Program: a.prog, Later: true,
+		Resolver: resolve.New(ctx, a.LookupEnv, a.Err),
 		Warn: func(w config.Warning) {
 			for _, line := range append([]string{w.Text}, w.Advice()...) {
 				a.say(line)
@@ -121,7 +121,7 @@ func (a *app) up(ctx context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.decode(f)
+	t, err := a.decode(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (a *app) up(ctx context.Context, arg string) error {
 		return err
 	}
 	return a.locked(ctx, f.dev, func() error {
-		return a.session(func(s *quick.Session) error { return s.Up(ctx, t) })
+		return a.session(ctx, func(s *quick.Session) error { return s.Up(ctx, t) })
 	})
 }
 
@@ -149,7 +149,7 @@ func (a *app) down(ctx context.Context, arg string) error {
 		return err
 	}
 	return a.locked(ctx, t.Dev, func() error {
-		return a.session(func(s *quick.Session) error { return s.Down(ctx, t) })
+		return a.session(ctx, func(s *quick.Session) error { return s.Down(ctx, t) })
 	})
 }
 
@@ -217,7 +217,7 @@ func (a *app) save(ctx context.Context, arg string) error {
 	if _, err := a.decodeOwn(f); err != nil {
 		return err
 	}
-	return a.session(func(s *quick.Session) error { return s.Save(ctx, f.dev, config.Scan(f.path, f.text)) })
+	return a.session(ctx, func(s *quick.Session) error { return s.Save(ctx, f.dev, config.Scan(f.path, f.text)) })
 }
 
 // strip needs no root: it only reads a file, if it may.

@@ -59,7 +59,7 @@ func (a *app) apply(ctx context.Context, args []string, complete func(name strin
 	defer f.Close()
 	c, err := config.DecodeReader(args[1], f, config.Options{
 		Dialect:  config.WG,
-		Resolver: resolve.New(a.LookupEnv, a.Err),
+		Resolver: resolve.New(ctx, a.LookupEnv, a.Err),
 		Warn:     a.warn,
 	})
 	if err != nil {

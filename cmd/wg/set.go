@@ -23,7 +23,7 @@ func runSet(ctx context.Context, a *app, args []string) error {
 	if len(args) < 2 {
 		return a.usage(setUsage)
 	}
-	w := setWords{app: a, resolver: resolve.New(a.LookupEnv, a.Err)}
+	w := setWords{app: a, resolver: resolve.New(ctx, a.LookupEnv, a.Err)}
 	change, err := w.parse(args[1:])
 	if err != nil {
 		return err

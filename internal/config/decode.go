@@ -23,6 +23,13 @@ type Config struct {
 	Quick         QuickOptions // in the Quick dialect
 	Name          string       // the interface's, from a comment
 	PeerInfo      []PeerInfo   // beside Peers, if it was asked for
+	Names         []Name       // endpoints that are still to be resolved
+}
+
+// A Name is an endpoint that takes a look-up, at its place in the file.
+type Name struct {
+	Peer int // whose it is: the index among the peers
+	Value
 }
 
 // PeerInfo is what a file says about a peer besides its configuration.
@@ -54,6 +61,7 @@ type Options struct {
 	PeerInfo bool          // fill Config.PeerInfo
 	Program  string        // in the Quick dialect: what its own messages begin with
 	OwnKeys  bool          // in the Quick dialect: read wg-quick's own keys only; mistakes in the rest don't count
+	Later    bool          // leave endpoints that take a look-up to [ResolveNames]
 }
 
 // DecodeReader decodes what r holds. Reading stops quietly at an error, as the
@@ -450,6 +458,9 @@ func (d *decoder) endpoint(value []byte) error {
 	if d.options.Resolver == nil || d.err != nil { // names are resolved no more
 		return checkEndpoint(value)
 	}
+	if d.options.Later {
+		return d.endpointLater(value)
+	}
 	var err error
 	if d.peer().Endpoint, err = d.options.Resolver.Endpoint(string(value)); err == nil {
 		return nil
@@ -459,6 +470,49 @@ func (d *decoder) endpoint(value []byte) error {
 		reason = "expected HOST:PORT"
 	}
 	return refusal(err, reason)
+}
+
+// endpointLater takes an endpoint that is numbers; of others only the form is
+// looked at.
+func (d *decoder) endpointLater(value []byte) error {
+	peer := len(d.config.Peers) - 1
+	// The last line of a peer's counts, be it a name or not.
+	if n := len(d.config.Names); n > 0 && d.config.Names[n-1].Peer == peer {
+		d.config.Names = d.config.Names[:n-1]
+	}
+	if e, err := netip.ParseAddrPort(string(value)); err == nil && e.Addr().Zone() == "" {
+		d.peer().Endpoint = e
+		return nil
+	}
+	if err := checkEndpoint(value); err != nil {
+		return err
+	}
+	d.peer().Endpoint = netip.AddrPort{}
+	d.config.Names = append(d.config.Names, Name{peer, Value{string(value), d.place(d.value, 0)}})
+	return nil
+}
+
+// ResolveNames gives peers the endpoints that names stand for, in the order of
+// the file. The error is an [*Error] for the first one that can't be resolved,
+// or what the Resolver says of its environment.
+func ResolveNames(peers []device.PeerChange, names []Name, r Resolver) error {
+	for _, n := range names {
+		e, err := r.Endpoint(n.Text)
+		if err == nil {
+			peers[n.Peer].Endpoint = e
+			continue
+		}
+		err = refusal(err, "can't be resolved")
+		v, ok := errors.AsType[*ValueError](err)
+		if !ok {
+			return err
+		}
+		return &Error{
+			original: append(v.Original(), "Configuration parsing error"),
+			Problems: []Problem{{n.Pos, "Endpoint: " + v.Reason, v.Hint}},
+		}
+	}
+	return nil
 }
 
 func (d *decoder) keepalive(value []byte) error {

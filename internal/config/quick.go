@@ -6,6 +6,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
 // QuickOptions are wg-quick's own keys (wg-quick(8)), unexpanded and as they
@@ -138,19 +139,19 @@ func words(v Value) (list []Value) {
 
 func addAddresses(q *QuickOptions, v Value) { q.Addresses = append(q.Addresses, words(v)...) }
 
-// addDNS tells name servers from search domains: digits and dots, or a colon.
+// addDNS tells name servers from search domains.
 func addDNS(q *QuickOptions, v Value) {
 	for _, w := range words(v) {
-		server := true
-		for i := range len(w.Text) {
-			if c := w.Text[i]; c != '.' && (c < '0' || c > '9') {
-				server = false
-			}
-		}
-		if server || bytes.ContainsRune([]byte(w.Text), ':') {
+		if isServer(w.Text) {
 			q.DNS = append(q.DNS, w)
 		} else {
 			q.Search = append(q.Search, w)
 		}
 	}
+}
+
+// isServer reports whether a word of DNS is a name server: digits and dots, or
+// with a colon in it.
+func isServer(word string) bool {
+	return strings.Contains(word, ":") || strings.Trim(word, "0123456789.") == ""
 }

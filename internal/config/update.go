@@ -22,6 +22,7 @@ type Live struct {
 	Fwmark     uint32
 	MTU        int            // bytes
 	Addresses  []netip.Prefix // those that are worth keeping: not what the system gives by itself
+	DNS        []string       // name servers
 	Peers      []device.Peer
 }
 
@@ -151,6 +152,9 @@ func (e *editor) iface(live Live) {
 	}
 	if len(quick) > 0 {
 		e.addresses(quick, live.Addresses)
+		if len(live.DNS) > 0 {
+			e.servers(quick, live.DNS)
+		}
 	} else if len(live.Addresses) > 0 || len(parts) == 0 && live.PrivateKey.Set {
 		e.start("[Interface]")
 		for _, a := range live.Addresses {
@@ -196,22 +200,27 @@ func (e *editor) start(line string) {
 	e.after[-1] = append(e.after[-1], []byte(line+e.ending(0)))
 }
 
-// addresses takes out of the Address lines what isn't live and adds what is new.
-func (e *editor) addresses(parts []part, live []netip.Prefix) {
-	lines := e.lines(parts, "Address")
-	known := map[netip.Prefix]bool{}
+// list takes out of the lines that set name, a list, what isn't live, and adds
+// what is new. canonical returns how a word of the file stands in live, "" for
+// one that stays in any case.
+func (e *editor) list(parts []part, name string, live []string, canonical func(word string) string) {
+	known := map[string]bool{}
+	there := make(map[string]bool, len(live))
+	for _, text := range live {
+		there[text] = true
+	}
 	last := -1
-	for _, i := range lines {
+	for _, i := range e.lines(parts, name) {
 		l := &e.doc.Lines[i]
 		var kept []string
 		gone := false
 		for _, w := range words(Value{Text: string(l.Value.Of(l.Text))}) {
-			p, err := e.parse(w.Text)
-			if err == nil && !slices.Contains(live, p) {
+			text := canonical(w.Text)
+			if text != "" && !there[text] {
 				gone = true
 				continue
 			}
-			known[p] = true
+			known[text] = true
 			kept = append(kept, w.Text)
 		}
 		switch {
@@ -224,16 +233,40 @@ func (e *editor) addresses(parts []part, live []netip.Prefix) {
 			last = i
 		}
 	}
-	for _, p := range live {
-		if known[p] {
-			continue
-		}
-		if last < 0 {
-			e.after[parts[0].header] = append(e.after[parts[0].header], []byte("Address = "+p.String()+e.ending(parts[0].header)))
-			continue
-		}
-		e.after[last] = append(e.after[last], []byte("Address = "+p.String()+e.ending(last)))
+	if last < 0 {
+		last = parts[0].header
 	}
+	for _, text := range live {
+		if !known[text] {
+			e.after[last] = append(e.after[last], []byte(name+" = "+text+e.ending(last)))
+		}
+	}
+}
+
+// addresses brings the Address lines up to date.
+func (e *editor) addresses(parts []part, live []netip.Prefix) {
+	texts := make([]string, len(live))
+	for i, p := range live {
+		texts[i] = p.String()
+	}
+	e.list(parts, "Address", texts, func(word string) string {
+		p, err := e.parse(word)
+		if err != nil {
+			return ""
+		}
+		return p.String()
+	})
+}
+
+// servers brings the name servers of the DNS lines up to date. Search domains
+// stay.
+func (e *editor) servers(parts []part, live []string) {
+	e.list(parts, "DNS", live, func(word string) string {
+		if !isServer(word) {
+			return ""
+		}
+		return word
+	})
 }
 
 // peers brings the sections of peers up to date: those of peers that are gone

@@ -33,6 +33,7 @@ type Resolver struct {
 	// Files that others own. Their paths are fields for tests.
 	resolvConf     string // resolv.conf(5)
 	interfaceOrder string // of Debian's resolvconf(8): which records count first
+	records        string // and where it keeps them
 }
 
 var _ plan.DNS = (*Resolver)(nil)
@@ -48,6 +49,7 @@ func New(lookupEnv func(string) (string, bool), output io.Writer) *Resolver {
 	return &Resolver{
 		choice: choice, output: output,
 		resolvConf: "/etc/resolv.conf", interfaceOrder: "/etc/resolvconf/interface-order",
+		records: "/etc/resolvconf/run/interface",
 	}
 }
 

@@ -76,7 +76,7 @@ func (s *sandbox) absent(name string) {
 func (s *sandbox) resolver(choice string) *Resolver {
 	lookup := func(name string) (string, bool) { return choice, name == BackendVariable && choice != "" }
 	r := New(lookup, &s.out)
-	r.resolvConf, r.interfaceOrder = s.path("etc/resolv.conf"), s.path("etc/interface-order")
+	r.resolvConf, r.interfaceOrder, r.records = s.path("etc/resolv.conf"), s.path("etc/interface-order"), s.path("etc/records")
 	return r
 }
 
@@ -84,7 +84,7 @@ func (s *sandbox) resolver(choice string) *Resolver {
 // command says, if it is called to add something.
 func (s *sandbox) stub(name, command string) {
 	s.t.Helper()
-	s.write(name, fmt.Sprintf("#!/bin/sh\necho \"$@\" >>%[1]s\n[ $1 = -a ] || exit 0\n/bin/cat >>%[1]s\n%s\n", s.path("calls"), command), 0o755)
+	s.write(name, fmt.Sprintf("#!/bin/sh\necho \"$@\" >>%[1]s\n[ $1 != -l ] || exit 1\n[ $1 = -a ] || exit 0\n/bin/cat >>%[1]s\n%s\n", s.path("calls"), command), 0o755)
 }
 
 func advice(err error) []string {
@@ -182,15 +182,20 @@ func TestResolvconf(t *testing.T) {
 		want            string
 		status          int
 	}{
-		"both":           {"10.0.0.1 fd00::1", "a.example b.example", "", "-a tun.wg0 -m 0 -x\nnameserver 10.0.0.1\nnameserver fd00::1\nsearch a.example b.example\n" + undo, 0},
-		"servers":        {"10.0.0.1", "", "", "-a tun.wg0 -m 0 -x\nnameserver 10.0.0.1\n" + undo, 0},
-		"domains":        {"", "a.example", "", "-a tun.wg0 -m 0\nsearch a.example\n" + undo, 0},
-		"fails half-way": {"10.0.0.1", "", "exit 3", "-a tun.wg0 -m 0 -x\nnameserver 10.0.0.1\n" + undo, 3},
+		"both":    {"10.0.0.1 fd00::1", "a.example b.example", "", "-a tun.wg0 -m 0 -x\nnameserver 10.0.0.1\nnameserver fd00::1\nsearch a.example b.example\n" + undo, 0},
+		"servers": {"10.0.0.1", "", "", "-a tun.wg0 -m 0 -x\nnameserver 10.0.0.1\n" + undo, 0},
+		"domains": {"", "a.example", "", "-a tun.wg0 -m 0\nsearch a.example\n" + undo, 0},
+		// What it stored is deleted; whether it did, it is asked.
+		"fails":          {"10.0.0.1", "", "exit 3", "-a tun.wg0 -m 0 -x\nnameserver 10.0.0.1\n-l tun.wg0\n", 3},
+		"fails half-way": {"10.0.0.1", "", "echo nameserver 10.0.0.1 >RECORDS/tun.wg0; exit 3", "-a tun.wg0 -m 0 -x\nnameserver 10.0.0.1\n-l tun.wg0\n" + undo, 3},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := newSandbox(t)
-			s.stub("bin/resolvconf", "echo said; echo complained >&2; "+tt.command)
+			s.stub("bin/resolvconf", "echo said; echo complained >&2; "+strings.ReplaceAll(tt.command, "RECORDS", s.path("etc/records")))
+			if err := os.MkdirAll(s.path("etc/records"), 0o755); err != nil {
+				t.Fatal(err)
+			}
 			r := s.resolver("")
 			tunnel := settings("wg0", tt.servers, tt.search)
 			tunnel.Backend, tunnel.Record = plan.Resolvconf, "tun.wg0"

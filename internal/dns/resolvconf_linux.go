@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -62,11 +64,37 @@ func (r *Resolver) addRecord(ctx context.Context, s plan.DNSSettings) error {
 	started, err := r.resolvconf(ctx, text.String(), args...)
 	if err != nil && started {
 		// It may have stored something. How this ends matters less than why.
+		interrupted := ctx.Err() != nil
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
-		_ = r.deleteRecord(ctx, s)
+		if interrupted || r.recorded(ctx, s.Record) != "" {
+			_ = r.deleteRecord(ctx, s)
+		}
 	}
 	return err
+}
+
+// Recorded returns the name servers that resolvconf has on record for the link
+// dev, whoever told it; none where it has no record, or can't tell.
+func (r *Resolver) Recorded(ctx context.Context, dev string) (servers []string) {
+	for line := range strings.Lines(r.recorded(ctx, r.record(dev))) {
+		words := strings.Fields(line)
+		if len(words) == 2 && words[0] == "nameserver" {
+			servers = append(servers, words[1])
+		}
+	}
+	return servers
+}
+
+// recorded returns a record's text, "" if there is none. Debian's resolvconf
+// can't be asked, but keeps records as files.
+func (r *Resolver) recorded(ctx context.Context, record string) string {
+	var text strings.Builder
+	if _, err := r.run(ctx, "", &text, "-l", record); err == nil {
+		return text.String()
+	}
+	file, _ := os.ReadFile(filepath.Join(r.records, record))
+	return string(file)
 }
 
 func (r *Resolver) deleteRecord(ctx context.Context, s plan.DNSSettings) error {
@@ -80,8 +108,15 @@ const patience = 5 * time.Second
 
 // resolvconf runs the program. The error is an [*exec.ExitError] if it fails.
 func (r *Resolver) resolvconf(ctx context.Context, input string, args ...string) (started bool, err error) {
+	return r.run(ctx, input, r.output, args...)
+}
+
+func (r *Resolver) run(ctx context.Context, input string, output io.Writer, args ...string) (started bool, err error) {
 	c := exec.CommandContext(ctx, "resolvconf", args...)
-	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(input), r.output, r.output
+	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(input), output, r.output
+	if output != r.output {
+		c.Stderr = nil // a question that it doesn't know is no fault
+	}
 	// Mostly it is a shell script. Ctrl-C is for us, and what we make of it is
 	// for the programs that it runs, too.
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

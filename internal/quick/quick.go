@@ -78,6 +78,8 @@ type Session struct {
 	Tx      *plan.Tx
 	Look    Observer
 	Journal Journal
+	// Names resolves what endpoints are called.
+	Names config.Resolver
 	// Say prints a line of wg-quick's own that isn't an error.
 	Say func(line string)
 	// Userspace is the program that makes the link where the kernel has no
@@ -118,11 +120,24 @@ func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
 			err = errors.Join(err, r.back(ctx))
 		}
 	}()
+	// A hook may make it that names can be resolved. Without one, they are
+	// before anything is there.
+	resolve := func() error { return config.ResolveNames(t.Device.Peers, t.Names, s.Names) }
+	if len(t.PreUp) == 0 {
+		if err := resolve(); err != nil {
+			return err
+		}
+	}
 	if err := r.makeLink(ctx); err != nil {
 		return err
 	}
-	if err := s.Tx.Apply(ctx, t.hooks("PreUp", t.PreUp)...); err != nil {
-		return err
+	if len(t.PreUp) > 0 {
+		if err := s.Tx.Apply(ctx, t.hooks("PreUp", t.PreUp)...); err != nil {
+			return err
+		}
+		if err := resolve(); err != nil {
+			return err
+		}
 	}
 	if err := s.Tx.Apply(ctx, plan.Step{Do: plan.Configure{Dev: t.Dev, Change: &t.Device}}); err != nil {
 		return err
@@ -232,6 +247,9 @@ func (s *Session) found(ctx context.Context, t *Tunnel) (*Record, Link, error) {
 		return nil, Link{}, err
 	}
 	if r != nil && (link.Index == 0 || r.made(link)) {
+		if r.DNS == nil {
+			r.DNS = s.resolvconf(ctx, t)
+		}
 		return r, link, nil
 	}
 	if err := s.requireDevice(ctx, t.Dev); err != nil {
@@ -273,14 +291,21 @@ func (s *Session) seen(ctx context.Context, t *Tunnel) (*Record, error) {
 		}
 		r.Defaults = routing.DefaultsOf(policy, t.Dev, peers.Mark)
 	}
-	if len(t.DNS) > 0 {
-		// The original knows resolvconf only.
-		dns, err := s.Look.DNS(ctx, t.Dev, t.DNS, t.Search)
-		if err == nil && dns.Backend == plan.Resolvconf {
-			r.DNS = &dns
-		}
-	}
+	r.DNS = s.resolvconf(ctx, t)
 	return r, nil
+}
+
+// resolvconf returns what the original, or a hook, may have told resolvconf,
+// going by t's file; nil if that has no name servers or there is no resolvconf.
+func (s *Session) resolvconf(ctx context.Context, t *Tunnel) *plan.DNSSettings {
+	if len(t.DNS) == 0 {
+		return nil
+	}
+	dns, err := s.Look.DNS(ctx, t.Dev, t.DNS, t.Search)
+	if err != nil || dns.Backend != plan.Resolvconf {
+		return nil
+	}
+	return &dns
 }
 
 func (s *Session) requireDevice(ctx context.Context, dev string) error {

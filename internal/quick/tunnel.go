@@ -22,6 +22,7 @@ type Tunnel struct {
 	Dev       string
 	Config    string // its file's path
 	Device    device.Change
+	Names     []config.Name        // endpoints of Device's peers that are still to be resolved
 	Addresses []netip.Prefix       // host bits are kept
 	MTU       device.Optional[int] // bytes; absent: from the routes
 	Table     routing.Table
@@ -57,7 +58,7 @@ func (e *Error) Original() []string { return e.original }
 func NewTunnel(dev string, doc *config.Document, c *config.Config, tables func(name string) (uint32, bool)) (*Tunnel, error) {
 	q := &c.Quick
 	t := &Tunnel{
-		Dev: dev, Config: doc.File, Device: c.Change,
+		Dev: dev, Config: doc.File, Device: c.Change, Names: c.Names,
 		DNS: texts(q.DNS), Search: texts(q.Search), Variables: variables(dev, doc.File, q),
 		PreUp: q.PreUp, PostUp: q.PostUp, PreDown: q.PreDown, PostDown: q.PostDown,
 	}

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync/atomic"
 )
@@ -33,7 +34,7 @@ func lookupHost(ctx context.Context, host string) gaiResult {
 	}
 	var seen replies
 	resolver := net.Resolver{PreferGo: true, Dial: seen.dial}
-	addrs, err := resolver.LookupNetIP(ctx, "ip", host)
+	addrs, err := lookup(ctx, &resolver, host)
 	if err == nil && len(addrs) > 0 {
 		// IPv4 addresses come mapped into IPv6.
 		return gaiResult{addr: addrs[0].Unmap()}
@@ -54,6 +55,40 @@ func lookupHost(ctx context.Context, host string) gaiResult {
 		}
 	}
 	return gaiResult{failure: failure}
+}
+
+// lookup tries a name as it is before it tries it with search domains, where
+// resolv.conf(5) has it in that order: Go does so too, but if no server answers
+// for the first one, it goes on to wait as long again for each domain.
+func lookup(ctx context.Context, resolver *net.Resolver, host string) ([]netip.Addr, error) {
+	if !strings.HasSuffix(host, ".") && strings.Count(host, ".") >= ndots("/etc/resolv.conf") {
+		addrs, err := resolver.LookupNetIP(ctx, "ip", host+".")
+		if dns, ok := errors.AsType[*net.DNSError](err); err == nil || ok && dns.IsTimeout {
+			return addrs, err
+		}
+	}
+	return resolver.LookupNetIP(ctx, "ip", host)
+}
+
+// ndots returns how many dots make a name that is first tried as it is.
+func ndots(path string) int {
+	n := 1
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return n
+	}
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] != "options" {
+			continue
+		}
+		for _, option := range words[1:] {
+			if value, ok := strings.CutPrefix(option, "ndots:"); ok {
+				n, _ = strconv.Atoi(value) // what is no number counts as 0
+			}
+		}
+	}
+	return n
 }
 
 // Response codes (RFC 1035, section 4.1.1).

@@ -32,9 +32,10 @@ const (
 
 // An Error says why a port or an endpoint is of no use.
 type Error struct {
-	line string // what the original prints
-	hint string
-	env  bool
+	line  string // what the original prints
+	hint  string
+	env   bool
+	cause error // of an end before the answer
 }
 
 // Error returns the line that the original prints.
@@ -51,18 +52,22 @@ func (e *Error) Advice() []string {
 	return []string{"hint: " + e.hint}
 }
 
+// Unwrap returns why the look-up was given up, nil if it wasn't.
+func (e *Error) Unwrap() error { return e.cause }
+
 // Environment reports whether the fault is not the text's but an environment
 // variable's.
 func (e *Error) Environment() bool { return e.env }
 
 // A Resolver resolves endpoints and ports. It is not safe for concurrent use.
 type Resolver struct {
+	ctx       context.Context // a Resolver is for one command, which ends with it
 	lookupEnv func(string) (string, bool)
 	warn      io.Writer                                        // for "Trying again"
 	lookup    func(ctx context.Context, host string) gaiResult // host names; numbers don't get here
 	zoneIndex func(name string) int                            // 0: no such link
 	zoneName  func(index int) string                           // "": no such link
-	sleep     func(time.Duration)
+	pause     func(time.Duration) <-chan time.Time
 	services  string // path of the services database
 
 	retries retries
@@ -71,12 +76,13 @@ type Resolver struct {
 
 // New returns a Resolver that uses the machine's configuration: /etc/hosts,
 // /etc/services, /etc/resolv.conf, /etc/nsswitch.conf. It tells on warn when
-// it tries again.
-func New(lookupEnv func(string) (string, bool), warn io.Writer) *Resolver {
+// it tries again. Once ctx is done, look-ups end with an error that wraps its
+// cause and is the environment's.
+func New(ctx context.Context, lookupEnv func(string) (string, bool), warn io.Writer) *Resolver {
 	return &Resolver{
-		lookupEnv: lookupEnv, warn: warn, lookup: lookupHost,
+		ctx: ctx, lookupEnv: lookupEnv, warn: warn, lookup: lookupHost,
 		zoneIndex: linkIndex, zoneName: linkName,
-		sleep: time.Sleep, services: "/etc/services",
+		pause: time.After, services: "/etc/services",
 	}
 }
 
@@ -117,6 +123,10 @@ func (r *Resolver) Endpoint(s string) (netip.AddrPort, error) {
 		if failure == "" {
 			return e, nil
 		}
+		if r.ctx.Err() != nil {
+			cause := context.Cause(r.ctx)
+			return netip.AddrPort{}, &Error{line: fmt.Sprintf("%v: `%s'", cause, s), env: true, cause: cause}
+		}
 		if failure == errNoName || failure == errNoData || left == 0 {
 			return netip.AddrPort{}, &Error{line: fmt.Sprintf("%s: `%s'", failure, s), hint: hintFor(failure, host, port)}
 		}
@@ -124,7 +134,10 @@ func (r *Resolver) Endpoint(s string) (netip.AddrPort, error) {
 			left--
 		}
 		fmt.Fprintf(r.warn, "%s: `%s'. Trying again in %.2f seconds...\n", failure, s, pause.Seconds())
-		r.sleep(pause)
+		select {
+		case <-r.pause(pause):
+		case <-r.ctx.Done():
+		}
 	}
 }
 
@@ -193,7 +206,7 @@ func (r *Resolver) getaddrinfo(host, port string) (netip.AddrPort, string) {
 	}
 	addr, ok, failure := r.numeric(host)
 	if failure == "" && !ok {
-		res := r.lookup(context.Background(), host)
+		res := r.lookup(r.ctx, host)
 		addr, failure = res.addr, res.failure
 	}
 	if failure != "" {

@@ -38,8 +38,14 @@ func testResolver(t *testing.T, env map[string]string) (*Resolver, *bytes.Buffer
 	return &Resolver{
 		lookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
 		warn:      &warn,
-		sleep:     func(d time.Duration) { slept = append(slept, d) },
-		services:  path,
+		ctx:       context.Background(),
+		pause: func(d time.Duration) <-chan time.Time {
+			slept = append(slept, d)
+			over := make(chan time.Time)
+			close(over)
+			return over
+		},
+		services: path,
 		zoneIndex: func(name string) int {
 			if name == "eth0" {
 				return 2
@@ -330,8 +336,8 @@ func FuzzEndpoint(f *testing.F) {
 		f.Add(s)
 	}
 	r := &Resolver{
-		lookupEnv: func(string) (string, bool) { return "0", true },
-		warn:      &bytes.Buffer{}, services: os.DevNull,
+		ctx: context.Background(), lookupEnv: func(string) (string, bool) { return "0", true },
+		warn: &bytes.Buffer{}, services: os.DevNull,
 		zoneIndex: func(string) int { return 0 }, zoneName: func(int) string { return "" },
 		lookup: func(context.Context, string) gaiResult { return gaiResult{failure: errNoName} },
 	}
