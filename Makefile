@@ -28,6 +28,16 @@ bin/fakewg bin/bench:
 bin/empty:
 	CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o $@ ./test/bench/empty
 
+PREFIX := /usr/local
+UNITS := $(PREFIX)/lib/systemd/system
+
+.PHONY: install
+install: build ## install the commands and systemd's units below $(DESTDIR)$(PREFIX)
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin bin/wg bin/wg-quick
+	install -d $(DESTDIR)$(UNITS)
+	for unit in systemd/wg-quick@.service systemd/wg-quick.target; do \
+		sed 's,/usr/bin/,$(PREFIX)/bin/,' $$unit >$(DESTDIR)$(UNITS)/$${unit##*/}; done
+
 .PHONY: demo
 demo: build ## a real tunnel between two namespaces, up, pinged through, down
 	@test/demo.sh bin

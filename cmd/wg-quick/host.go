@@ -124,9 +124,27 @@ func (h host) Link(ctx context.Context, dev string) (quick.Link, error) {
 }
 
 // Addresses implements [quick.Observer].
-func (h host) Addresses(ctx context.Context, dev string) ([]netip.Prefix, error) {
-	list, _, err := h.AddressesAndMTU(ctx, dev)
-	return list, err
+func (h host) Addresses(ctx context.Context, dev string) (list []netip.Prefix, mtu int, err error) {
+	return h.AddressesAndMTU(ctx, dev)
+}
+
+// Difference implements [quick.Observer]. The device is read twice, since only
+// all of it tells what differs; so not all of it is kept.
+func (h host) Difference(ctx context.Context, dev string, want *device.Change) (change, undo *device.Change, err error) {
+	d := differenceSink{Sync: device.NewSync(want)}
+	if err := h.client.Read(ctx, dev, &d); err != nil {
+		return nil, nil, err
+	}
+	change = d.Change()
+	change.Omit(&d.device)
+	if change.IsEmpty() {
+		return nil, nil, nil
+	}
+	back := undoSink{device.NewUndo(change)}
+	if err := h.client.Read(ctx, dev, back); err != nil {
+		return nil, nil, err
+	}
+	return change, back.Change(), nil
 }
 
 // FirewallKind implements [quick.Observer].
@@ -171,3 +189,20 @@ func (s *peerSink) Peer(p *device.Peer) error {
 }
 
 func (s *peerSink) Restart() bool { *s = peerSink{}; return true }
+
+// A differenceSink tells a [device.Sync] what a client reads.
+type differenceSink struct {
+	*device.Sync
+	device device.Device
+}
+
+func (s *differenceSink) Device(d *device.Device) error { s.device = *d; return nil }
+func (s *differenceSink) Peer(p *device.Peer) error     { s.Sync.Peer(p); return nil }
+func (s *differenceSink) Restart() bool                 { s.Reset(); return true }
+
+// An undoSink tells a [device.Undo] what a client reads.
+type undoSink struct{ *device.Undo }
+
+func (s undoSink) Device(d *device.Device) error { s.Undo.Device(d); return nil }
+func (s undoSink) Peer(p *device.Peer) error     { s.Undo.Peer(p); return nil }
+func (s undoSink) Restart() bool                 { s.Reset(); return true }

@@ -50,6 +50,7 @@ const usage = `Usage: %s [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE 
   down   takes it down
   save   writes what has changed since to the file
   strip  prints the file without the keys below, as wg takes it
+  reload brings a tunnel that is up to what its file says now; hooks don't run
 
 CONFIG_FILE is INTERFACE.conf in any directory; a bare INTERFACE stands for
 /etc/wireguard/INTERFACE.conf. Besides what wg knows, its section [Interface]
@@ -85,7 +86,7 @@ func run(ctx context.Context, env *cli.Env, becomeRoot func(prog string, args []
 	for _, verb := range []struct {
 		name string
 		run  func(ctx context.Context, arg string) error
-	}{{"up", a.up}, {"down", a.down}, {"save", a.save}, {"strip", a.strip}} {
+	}{{"up", a.up}, {"down", a.down}, {"save", a.save}, {"strip", a.strip}, {"reload", a.reload}} {
 		command.AddCommand(&cobra.Command{Use: verb.name, DisableFlagParsing: true, RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errUsage

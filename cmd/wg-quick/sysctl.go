@@ -16,7 +16,12 @@ import (
 
 const sysctlDir = "/proc/sys"
 
+// sysctlPath returns the file of a parameter. A name with slashes, as the ones
+// of links need whose names have dots, is taken as it is.
 func sysctlPath(name string) string {
+	if strings.Contains(name, "/") {
+		return filepath.Join(sysctlDir, name)
+	}
 	return filepath.Join(sysctlDir, strings.ReplaceAll(name, ".", "/"))
 }
 

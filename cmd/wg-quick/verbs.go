@@ -133,6 +133,24 @@ func (a *app) up(ctx context.Context, arg string) error {
 	})
 }
 
+// reload needs no trust in the file: it doesn't run its hooks.
+func (a *app) reload(ctx context.Context, arg string) error {
+	if err := a.needRoot("reload", arg); err != nil {
+		return err
+	}
+	f, err := a.open(arg)
+	if err != nil {
+		return err
+	}
+	t, err := a.decode(ctx, f)
+	if err != nil {
+		return err
+	}
+	return a.locked(ctx, f.dev, func() error {
+		return a.session(ctx, func(s *quick.Session) error { return s.Reload(ctx, t) })
+	})
+}
+
 // down needs the file for its hooks only, if we brought the tunnel up.
 func (a *app) down(ctx context.Context, arg string) error {
 	if err := a.needRoot("down", arg); err != nil {

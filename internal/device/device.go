@@ -76,6 +76,20 @@ type Change struct {
 	Peers        []PeerChange       // applied in order; the same key may come again
 }
 
+// Omit leaves out what d has already, the peers apart.
+func (c *Change) Omit(d *Device) {
+	if c.PrivateKey.Set && d.PrivateKey.Set && c.PrivateKey.Value.Clamp() == d.PrivateKey.Value.Clamp() { // devices clamp
+		c.PrivateKey.Set = false
+	}
+	c.ListenPort.Set = c.ListenPort.Set && c.ListenPort.Value != d.ListenPort
+	c.Fwmark.Set = c.Fwmark.Set && c.Fwmark.Value != d.Fwmark
+}
+
+// IsEmpty reports whether c changes nothing.
+func (c *Change) IsEmpty() bool {
+	return !c.PrivateKey.Set && !c.ListenPort.Set && !c.Fwmark.Set && !c.ReplacePeers && len(c.Peers) == 0
+}
+
 // A PeerChange adds, changes or removes one peer.
 type PeerChange struct {
 	PublicKey           keys.Key

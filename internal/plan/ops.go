@@ -27,6 +27,7 @@ type (
 	Configure struct {
 		Dev    string
 		Change *device.Change
+		Sync   bool // it is the difference to a file, for the line only
 	}
 	// AddAddr gives an address to a link.
 	AddAddr struct {
@@ -104,9 +105,15 @@ func (o StartDevice) Lines() iter.Seq[string] {
 
 // The file that the original passes is a pipe of this name, and people know
 // the line so.
-func (o Configure) Lines() iter.Seq[string] { return one("wg addconf " + o.Dev + " /dev/fd/63") }
-func (o AddAddr) Lines() iter.Seq[string]   { return one(addrLine("add", o.Dev, o.Addr)) }
-func (o DelAddr) Lines() iter.Seq[string]   { return one(addrLine("delete", o.Dev, o.Addr)) }
+func (o Configure) Lines() iter.Seq[string] {
+	verb := "addconf"
+	if o.Sync {
+		verb = "syncconf"
+	}
+	return one("wg " + verb + " " + o.Dev + " /dev/fd/63")
+}
+func (o AddAddr) Lines() iter.Seq[string] { return one(addrLine("add", o.Dev, o.Addr)) }
+func (o DelAddr) Lines() iter.Seq[string] { return one(addrLine("delete", o.Dev, o.Addr)) }
 func (o SetLink) Lines() iter.Seq[string] {
 	up := ""
 	if o.Up {

@@ -4,6 +4,7 @@
 package quick
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -14,8 +15,8 @@ import (
 	"wgtools/internal/routing"
 )
 
-// A raising is a tunnel on its way up: what stands of it so far. Each part is
-// decided from what the steps before it brought about.
+// A raising is a tunnel on its way up, or to another state: what stands of it
+// so far. Each part is decided from what the steps before it brought about.
 type raising struct {
 	*Session
 	t      *Tunnel
@@ -23,18 +24,39 @@ type raising struct {
 	have   State
 	record *Record
 	dns    *plan.DNSSettings // nil if none are wanted
+	past   []plan.RouteSet   // routes that the tunnel had and is to have no more, as far as they are there
 }
 
-// advance goes on to the state want. What doesn't go with the link is recorded
-// before it is there.
+// advance goes on to the state want. What doesn't go with the link is on record
+// before it is there, and as long as it is there.
 func (r *raising) advance(ctx context.Context, want State) error {
-	r.record.Beyond = want.Beyond
+	r.record.Beyond = either(r.have.Beyond, want.Beyond)
 	r.note(r.record)
 	if err := r.Tx.Apply(ctx, r.d.steps(r.have, want)...); err != nil {
 		return err
 	}
 	r.have = want
 	return nil
+}
+
+// either returns what there may be on the way from one state to another.
+func either(have, want Beyond) Beyond {
+	if want.SrcValidMark == "" {
+		want.SrcValidMark = have.SrcValidMark
+	}
+	if len(want.Firewall) == 0 {
+		want.Firewall = have.Firewall
+	}
+	if want.DNS == nil {
+		want.DNS = have.DNS
+	}
+	want.Defaults = slices.Clip(want.Defaults)
+	for _, d := range have.Defaults {
+		if !contains(want.Defaults, d) {
+			want.Defaults = append(want.Defaults, d)
+		}
+	}
+	return want
 }
 
 // network sets up all that isn't the device itself: addresses, then the MTU,
@@ -54,30 +76,91 @@ func (r *raising) network(ctx context.Context) error {
 	if err := r.advance(ctx, want); err != nil {
 		return err
 	}
+	if err := r.again(ctx, want); err != nil {
+		return err
+	}
 	want.MTU, want.Up = r.mtu(ctx, peers), true
 	if err := r.advance(ctx, want); err != nil {
 		return err
 	}
-	onLink, err := r.Look.OnLink(ctx, t.Dev)
+	cover, added, err := r.Look.OnLink(ctx, t.Dev)
 	if err != nil {
 		return err
 	}
-	want.Routes = routing.Routes(t.Table, t.Dev, allowed, onLink)
-	if err := r.advance(ctx, want); err != nil {
+	if !r.d.fresh { // some of them are our own
+		for _, set := range added {
+			if set.Table == 0 {
+				cover = routesBut(plan.RouteSet{Dst: cover}, plan.RouteSet{Dst: set.Dst}).Dst
+			}
+		}
+	}
+	want.Routes = routing.Routes(t.Table, t.Dev, allowed, cover)
+	if err := r.routes(ctx, want, added); err != nil {
 		return err
 	}
-	if v4, v6 := routing.DefaultRoutes(t.Table, allowed); v4 || v6 {
+	want = r.have
+	if r.dns == nil && want.DNS != nil {
+		want.DNS = nil // before the routes to it go
+		if err := r.advance(ctx, want); err != nil {
+			return err
+		}
+	}
+	v4, v6 := routing.DefaultRoutes(t.Table, allowed)
+	if v4 || v6 || len(r.have.Defaults) > 0 {
 		err := r.Journal.Exclusive(ctx, func() error { return r.full(ctx, peers.Mark, v4, v6) })
 		if err != nil {
 			return err
 		}
 		want = r.have
 	}
-	if r.dns == nil {
-		return nil
-	}
 	want.DNS = r.dns
 	return r.advance(ctx, want)
+}
+
+// again adds those of the wanted addresses that went with another one: where
+// promote_secondaries isn't set, the first address of a network takes the
+// others along.
+func (r *raising) again(ctx context.Context, want State) error {
+	if r.d.fresh {
+		return nil
+	}
+	there, _, err := r.Look.Addresses(ctx, r.t.Dev)
+	if err != nil {
+		return err
+	}
+	r.have.Addresses = slices.DeleteFunc(slices.Clone(want.Addresses), func(p netip.Prefix) bool { return !slices.Contains(there, p) })
+	return r.advance(ctx, want)
+}
+
+// routes goes on to the routes of want; added are those that there are.
+func (r *raising) routes(ctx context.Context, want State, added []plan.RouteSet) error {
+	if !r.d.fresh {
+		r.have.Routes = present(want.Routes, added)
+	}
+	if err := r.advance(ctx, want); err != nil {
+		return err
+	}
+	for _, set := range r.past {
+		gone := present(routesBut(set, want.Routes), added)
+		if len(gone.Dst) == 0 {
+			continue
+		}
+		if err := r.Tx.Apply(ctx, plan.Step{Do: plan.DelRoutes{RouteSet: gone}, Undo: plan.AddRoutes{RouteSet: gone}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// present returns the routes of set that are among those there are.
+func present(set plan.RouteSet, there []plan.RouteSet) plan.RouteSet {
+	for _, t := range there {
+		if t.Table == set.Table {
+			return routesBut(set, routesBut(set, t))
+		}
+	}
+	set.Dst = nil
+	return set
 }
 
 // onlyIPv4 leaves out what a host without IPv6 can't have, and says so.
@@ -108,29 +191,40 @@ func (r *raising) onlyIPv4(reason string, addresses, allowed []netip.Prefix) (a4
 
 // full sets up a full tunnel: the mark of the device's own packets, what the
 // packet filters need to let their answers in, and last the default routes.
+// Without a default route it takes all of that away.
 func (r *raising) full(ctx context.Context, current uint32, v4, v6 bool) error {
 	dev, want := r.t.Dev, r.have
+	want.Firewall, want.Defaults = nil, nil
 	policy, err := r.Look.Policy(ctx)
 	if err != nil {
 		return err
 	}
-	mark, table, err := routing.ChooseMark(policy, current, v4, v6)
+	if r.d.programs, err = r.Look.FirewallPrograms(ctx, dev); err != nil {
+		return err
+	}
+	if want.SrcValidMark, err = r.srcValidMark(ctx, v4); err != nil {
+		return err
+	}
+	if !v4 && !v6 {
+		chosen := markOf(r.have.Defaults)
+		if err := r.advance(ctx, want); err != nil || current == 0 || current != chosen || r.t.Device.Fwmark.Set {
+			return err
+		}
+		return r.Tx.Apply(ctx, plan.Step{Do: plan.SetMark{Dev: dev}, Undo: plan.SetMark{Dev: dev, Mark: current}})
+	}
+	mark, table, err := routing.ChooseMark(policy.Without(dev), cmp.Or(current, markOf(r.have.Defaults)), v4, v6)
 	if err != nil {
 		return err
 	}
 	if mark != current {
-		if err := r.Tx.Apply(ctx, plan.Step{Do: plan.SetMark{Dev: dev, Mark: mark}}); err != nil {
+		step := r.d.step(nil, plan.SetMark{Dev: dev, Mark: mark}, plan.SetMark{Dev: dev, Mark: current})
+		if err := r.Tx.Apply(ctx, step...); err != nil {
 			return err
 		}
 	}
-	present, err := r.Look.Addresses(ctx, dev)
+	addresses, _, err := r.Look.Addresses(ctx, dev)
 	if err != nil {
 		return err
-	}
-	if v4 {
-		if want.SrcValidMark, err = r.srcValidMark(ctx); err != nil {
-			return err
-		}
 	}
 	// IPv6 first, as wg-quick's order of allowed IPs has it.
 	for _, family := range []struct{ is, v6 bool }{{v6, true}, {v4, false}} {
@@ -138,26 +232,55 @@ func (r *raising) full(ctx context.Context, current uint32, v4, v6 bool) error {
 			continue
 		}
 		rules := plan.FirewallRules{Dev: dev, Mark: mark, V6: family.v6}
-		for _, a := range present {
+		for _, a := range addresses {
 			if a.Addr().Is6() == family.v6 {
 				rules.Addresses = append(rules.Addresses, a.Addr().WithZone(""))
 			}
 		}
-		want.Firewall = append(slices.Clip(want.Firewall), rules)
-		want.Defaults = append(slices.Clip(want.Defaults), routing.DefaultOver(policy, dev, family.v6, mark, table))
+		want.Firewall = append(want.Firewall, rules)
+		d := routing.DefaultOver(policy, dev, family.v6, mark, table)
+		for _, had := range r.have.Defaults {
+			if had.V6 == family.v6 && had.Table == table && markOf([]plan.DefaultRoute{had}) == mark && policy.Has(had) {
+				d = had
+			}
+		}
+		want.Defaults = append(want.Defaults, d)
 	}
 	r.d.kind = r.Look.FirewallKind(ctx)
 	return r.advance(ctx, want)
 }
 
+// markOf returns the mark of the packets that default routes are not for.
+func markOf(list []plan.DefaultRoute) uint32 {
+	for _, d := range list {
+		for _, rule := range d.Rules {
+			if routing.IsDiversion(rule) {
+				return rule.Mark
+			}
+		}
+	}
+	return 0
+}
+
 // srcValidMark returns what the parameter is to be put back to when the last
-// full tunnel goes: what it was before the first one came.
-func (r *raising) srcValidMark(ctx context.Context) (string, error) {
+// full tunnel goes: what it was before the first one came. Where this one
+// doesn't need it, as IPv6 doesn't, it is nothing.
+func (r *raising) srcValidMark(ctx context.Context, needed bool) (string, error) {
+	if !needed && r.have.SrcValidMark == "" {
+		return "", nil
+	}
 	now, err := r.Look.Sysctl(ctx, srcValidMark)
 	if err != nil {
 		return "", err
 	}
-	if r.d.marksValid = now == "1"; !r.d.marksValid {
+	r.d.marksValid = now == "1"
+	switch {
+	case !needed:
+		r.d.marksValid = r.needed(ctx, r.t.Dev, r.have.Defaults) // another one puts it back
+		return "", nil
+	case r.have.SrcValidMark != "":
+		return r.have.SrcValidMark, nil
+	case !r.d.marksValid:
 		return now, nil
 	}
 	others, err := r.Journal.Others(r.t.Dev)
@@ -187,6 +310,7 @@ func (r *raising) mtu(ctx context.Context, peers Peers) int {
 	if r.t.MTU.Set {
 		return r.t.MTU.Value
 	}
+	mark := markOf(r.have.Defaults) // else our own routes would be asked
 	var paths []int
 	asked := map[netip.Addr]bool{}
 	for _, a := range peers.Endpoints {
@@ -194,7 +318,7 @@ func (r *raising) mtu(ctx context.Context, peers Peers) int {
 			continue
 		}
 		asked[a] = true
-		paths = append(paths, r.Look.PathMTU(ctx, a))
+		paths = append(paths, r.Look.PathMTU(ctx, a, mark))
 	}
 	return routing.LinkMTU(paths, r.Look.DefaultMTU(ctx))
 }

@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"wgtools/internal/config"
+	"wgtools/internal/device"
 	"wgtools/internal/plan"
 	"wgtools/internal/routing"
 )
@@ -36,16 +37,23 @@ type Observer interface {
 	// Live returns the tunnel dev as it is, for its file.
 	Live(ctx context.Context, dev string) (config.Live, error)
 
-	// Addresses returns the addresses of the link dev.
-	Addresses(ctx context.Context, dev string) ([]netip.Prefix, error)
-	// OnLink returns the destinations of the main table's routes over dev.
-	OnLink(ctx context.Context, dev string) ([]netip.Prefix, error)
+	// Difference returns the request that makes the device dev what want says,
+	// and the one that takes that back. What want says nothing of stays, but for
+	// peers. Both are nil if nothing differs.
+	Difference(ctx context.Context, dev string, want *device.Change) (change, undo *device.Change, err error)
+
+	// Addresses returns the addresses of the link dev, and its MTU in bytes.
+	Addresses(ctx context.Context, dev string) (list []netip.Prefix, mtu int, err error)
+	// OnLink returns the routes over the link dev: the destinations of all those
+	// in the main table, and those in any table that are such as ours.
+	OnLink(ctx context.Context, dev string) (main []netip.Prefix, added []plan.RouteSet, err error)
 	// Policy returns the host's policy routing.
 	Policy(ctx context.Context) (*routing.Policy, error)
 	// NoIPv6 returns why the link dev can't have IPv6, "" if it can.
 	NoIPv6(ctx context.Context, dev string) string
-	// PathMTU returns the MTU, in bytes, of the way to dst; 0: not known.
-	PathMTU(ctx context.Context, dst netip.Addr) int
+	// PathMTU returns the MTU, in bytes, of the way to dst for packets with that
+	// mark; 0: not known.
+	PathMTU(ctx context.Context, dst netip.Addr, mark uint32) int
 	// DefaultMTU returns the MTU, in bytes, of the default route; 0: not known.
 	DefaultMTU(ctx context.Context) int
 
@@ -107,13 +115,9 @@ func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
 	if err := s.recover(ctx, t.Dev); err != nil {
 		return err
 	}
-	r := &raising{Session: s, t: t, d: difference{dev: t.Dev, fresh: true}, record: &Record{Dev: t.Dev, Phase: Coming, Config: t.Config}}
-	if len(t.DNS)+len(t.Search) > 0 {
-		dns, err := s.Look.DNS(ctx, t.Dev, t.DNS, t.Search)
-		if err != nil {
-			return err
-		}
-		r.dns = &dns
+	r := &raising{Session: s, t: t, d: difference{dev: t.Dev, fresh: true}, record: &Record{Dev: t.Dev, Phase: Coming, Config: t.Config, Table: t.Table.String()}}
+	if r.dns, err = s.wantedDNS(ctx, t); err != nil {
+		return err
 	}
 	defer func() {
 		if err != nil {
@@ -151,6 +155,15 @@ func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
 	r.record.Phase = Up
 	s.note(r.record)
 	return nil
+}
+
+// wantedDNS returns what t wants of DNS, nil if nothing.
+func (s *Session) wantedDNS(ctx context.Context, t *Tunnel) (*plan.DNSSettings, error) {
+	if len(t.DNS)+len(t.Search) == 0 {
+		return nil, nil
+	}
+	dns, err := s.Look.DNS(ctx, t.Dev, t.DNS, t.Search)
+	return &dns, err
 }
 
 // back takes all back that was done. What can't be stays on record.
@@ -210,6 +223,9 @@ func (s *Session) Down(ctx context.Context, t *Tunnel) error {
 	if err != nil {
 		return err
 	}
+	if r.DNS == nil {
+		r.DNS = s.resolvconf(ctx, t)
+	}
 	whole := link.Index != 0 && r.Phase == Up
 	var failed error
 	switch {
@@ -247,9 +263,6 @@ func (s *Session) found(ctx context.Context, t *Tunnel) (*Record, Link, error) {
 		return nil, Link{}, err
 	}
 	if r != nil && (link.Index == 0 || r.made(link)) {
-		if r.DNS == nil {
-			r.DNS = s.resolvconf(ctx, t)
-		}
 		return r, link, nil
 	}
 	if err := s.requireDevice(ctx, t.Dev); err != nil {
@@ -269,9 +282,7 @@ func (s *Session) found(ctx context.Context, t *Tunnel) (*Record, Link, error) {
 				seen.Defaults = append(seen.Defaults, d)
 			}
 		}
-		if seen.DNS == nil {
-			seen.DNS = r.DNS
-		}
+		seen.DNS = r.DNS
 	}
 	return seen, link, nil
 }
@@ -279,7 +290,7 @@ func (s *Session) found(ctx context.Context, t *Tunnel) (*Record, Link, error) {
 // seen returns the record of a tunnel that has none: what the original, or
 // somebody by hand, made of it.
 func (s *Session) seen(ctx context.Context, t *Tunnel) (*Record, error) {
-	r := &Record{Dev: t.Dev, Phase: Up, Config: t.Config}
+	r := &Record{Dev: t.Dev, Phase: Up, Config: t.Config, Table: t.Table.String()}
 	if t.Table.Auto() {
 		peers, err := s.Look.Peers(ctx, t.Dev)
 		if err != nil {
@@ -291,7 +302,6 @@ func (s *Session) seen(ctx context.Context, t *Tunnel) (*Record, error) {
 		}
 		r.Defaults = routing.DefaultsOf(policy, t.Dev, peers.Mark)
 	}
-	r.DNS = s.resolvconf(ctx, t)
 	return r, nil
 }
 

@@ -31,6 +31,7 @@ type Record struct {
 	Phase  Phase
 	Link   int    // the link's index; 0: not made yet, as far as is known
 	Config string // the file's path
+	Table  string // where its routes are, as [routing.Table] prints it
 
 	Beyond
 }

@@ -6,7 +6,6 @@ package quick
 import (
 	"context"
 	"net/netip"
-	"slices"
 
 	"wgtools/internal/config"
 	"wgtools/internal/plan"
@@ -22,11 +21,7 @@ func (s *Session) Save(ctx context.Context, dev string, doc *config.Document) er
 	if err != nil {
 		return err
 	}
-	named := addressesOf(doc)
-	live.Addresses = slices.DeleteFunc(live.Addresses, func(p netip.Prefix) bool {
-		// A TUN link gives itself a new one each time.
-		return p.Addr().IsLinkLocalUnicast() && p.Addr().Is6() && !slices.Contains(named, p)
-	})
+	live.Addresses = lasting(live.Addresses, addressesOf(doc))
 	doc.Update(live, parseAddress)
 	return s.Tx.Apply(ctx, plan.Step{Do: plan.SaveConfig{Dev: dev, Path: doc.File, Text: doc.Bytes()}})
 }

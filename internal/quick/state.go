@@ -54,17 +54,23 @@ type difference struct {
 	programs []string
 }
 
-// steps returns the steps from have to want. What has to go goes first, from
-// the outside in: names are no longer looked up through the tunnel before its
-// routes go, and those before the addresses that they need. Then it is the
-// other way round.
+// steps returns the steps from have to want. What has to go goes from the
+// outside in: names are no longer looked up through the tunnel before its
+// routes go, and those before the link. What has to come comes the other way
+// round. What replaces something comes before that goes, so that no packet
+// finds neither.
 func (d difference) steps(have, want State) (steps []plan.Step) {
-	newDNS := !reflect.DeepEqual(have.DNS, want.DNS)
-	if newDNS && have.DNS != nil {
+	if have.DNS != nil && (want.DNS == nil || want.DNS.Backend != have.DNS.Backend || want.DNS.Record != have.DNS.Record) {
 		steps = d.lasting(steps, plan.UnsetDNS{DNSSettings: *have.DNS}, plan.SetDNS{DNSSettings: *have.DNS})
+		have.DNS = nil
 	}
+	var replaced []plan.DefaultRoute
 	for _, r := range slices.Backward(have.Defaults) {
-		if !contains(want.Defaults, r) {
+		switch {
+		case contains(want.Defaults, r):
+		case slices.ContainsFunc(want.Defaults, func(w plan.DefaultRoute) bool { return w.V6 == r.V6 && w.Table != r.Table }):
+			replaced = append(replaced, r)
+		default:
 			steps = d.lasting(steps, plan.DelDefault{DefaultRoute: r}, plan.AddDefault{DefaultRoute: r})
 		}
 	}
@@ -85,23 +91,21 @@ func (d difference) steps(have, want State) (steps []plan.Step) {
 			steps = d.lasting(steps, plan.AddDefault{DefaultRoute: r}, plan.DelDefault{DefaultRoute: r})
 		}
 	}
-	if newDNS && want.DNS != nil {
-		steps = d.lasting(steps, plan.SetDNS{DNSSettings: *want.DNS}, plan.UnsetDNS{DNSSettings: *want.DNS})
+	for _, r := range replaced {
+		steps = d.lasting(steps, plan.DelDefault{DefaultRoute: r}, plan.AddDefault{DefaultRoute: r})
+	}
+	if want.DNS != nil && !reflect.DeepEqual(have.DNS, want.DNS) {
+		var undo plan.Op = plan.UnsetDNS{DNSSettings: *want.DNS}
+		if have.DNS != nil {
+			undo = plan.SetDNS{DNSSettings: *have.DNS}
+		}
+		steps = d.lasting(steps, plan.SetDNS{DNSSettings: *want.DNS}, undo)
 	}
 	return steps
 }
 
 // onLink is the part of steps that goes with the link.
 func (d difference) onLink(steps []plan.Step, have, want State) []plan.Step {
-	gone, come := routesBut(have.Routes, want.Routes), routesBut(want.Routes, have.Routes)
-	if len(gone.Dst) > 0 {
-		steps = d.step(steps, plan.DelRoutes{RouteSet: gone}, plan.AddRoutes{RouteSet: gone})
-	}
-	for _, a := range have.Addresses {
-		if !slices.Contains(want.Addresses, a) {
-			steps = d.step(steps, plan.DelAddr{Dev: d.dev, Addr: a}, plan.AddAddr{Dev: d.dev, Addr: a})
-		}
-	}
 	for i, a := range want.Addresses {
 		// One that the file has twice is given twice: the kernel refuses it.
 		if !slices.Contains(have.Addresses, a) || slices.Contains(want.Addresses[:i], a) {
@@ -113,8 +117,16 @@ func (d difference) onLink(steps []plan.Step, have, want State) []plan.Step {
 			plan.SetLink{Dev: d.dev, MTU: want.MTU, Up: want.Up && !have.Up},
 			plan.SetLink{Dev: d.dev, MTU: have.MTU})
 	}
-	if len(come.Dst) > 0 {
+	if come := routesBut(want.Routes, have.Routes); len(come.Dst) > 0 {
 		steps = d.step(steps, plan.AddRoutes{RouteSet: come}, plan.DelRoutes{RouteSet: come})
+	}
+	if gone := routesBut(have.Routes, want.Routes); len(gone.Dst) > 0 {
+		steps = d.step(steps, plan.DelRoutes{RouteSet: gone}, plan.AddRoutes{RouteSet: gone})
+	}
+	for _, a := range have.Addresses {
+		if !slices.Contains(want.Addresses, a) {
+			steps = d.step(steps, plan.DelAddr{Dev: d.dev, Addr: a}, plan.AddAddr{Dev: d.dev, Addr: a})
+		}
 	}
 	return steps
 }

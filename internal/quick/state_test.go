@@ -36,9 +36,9 @@ func TestDifference(t *testing.T) {
 		"another MTU": {state(1420, true, "", ""), state(1380, true, "", ""),
 			"ip link set mtu 1380 dev wg0"},
 		"routes come and go": {state(1420, true, "", "10.1.0.0/16 10.2.0.0/16"), state(1420, true, "", "10.2.0.0/16 10.3.0.0/16"),
-			"ip -4 route delete 10.1.0.0/16 dev wg0\nip -4 route add 10.3.0.0/16 dev wg0"},
+			"ip -4 route add 10.3.0.0/16 dev wg0\nip -4 route delete 10.1.0.0/16 dev wg0"},
 		"another address": {state(1420, true, "10.0.0.1/24 fd00::1/64", ""), state(1420, true, "10.0.0.2/24 fd00::1/64", ""),
-			"ip -4 address delete 10.0.0.1/24 dev wg0\nip -4 address add 10.0.0.2/24 dev wg0"},
+			"ip -4 address add 10.0.0.2/24 dev wg0\nip -4 address delete 10.0.0.1/24 dev wg0"},
 		"an address twice": {State{}, state(0, false, "10.0.0.1/24 10.0.0.1/24", ""),
 			"ip -4 address add 10.0.0.1/24 dev wg0\nip -4 address add 10.0.0.1/24 dev wg0"},
 	}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"wgtools/internal/config"
+	"wgtools/internal/device"
 	"wgtools/internal/plan"
 	"wgtools/internal/plan/plantest"
 	"wgtools/internal/quick"
@@ -29,7 +30,8 @@ type world struct {
 	foreign      []string // devices that another program made
 	more         []netip.Prefix
 	live         config.Live
-	noIPv6       string // why
+	change       *device.Change // by which the device differs from its file
+	noIPv6       string         // why
 	dns          plan.DNSBackend
 	used         map[uint32]bool // other tables with routes
 	rules        []plan.Rule     // that were there before
@@ -109,7 +111,28 @@ func (w *world) Peers(context.Context, string) (p quick.Peers, err error) {
 	return p, nil
 }
 
-func (w *world) OnLink(_ context.Context, dev string) (on []netip.Prefix, err error) {
+func (w *world) Difference(_ context.Context, _ string, want *device.Change) (change, undo *device.Change, err error) {
+	return w.change, &device.Change{}, nil
+}
+
+func (w *world) OnLink(_ context.Context, dev string) (on []netip.Prefix, added []plan.RouteSet, err error) {
+	sets := map[uint32]*plan.RouteSet{}
+	for _, what := range w.Left() {
+		var dst string
+		var table uint32
+		if n, _ := fmt.Sscanf(what, "route %s table %d", &dst, &table); n == 2 && w.On(what) == dev {
+			if sets[table] == nil {
+				sets[table] = &plan.RouteSet{Dev: dev, Table: table}
+			}
+			sets[table].Dst = append(sets[table].Dst, netip.MustParsePrefix(dst))
+			if table == 0 {
+				on = append(on, netip.MustParsePrefix(dst))
+			}
+		}
+	}
+	for _, table := range slices.Sorted(maps.Keys(sets)) {
+		added = append(added, *sets[table])
+	}
 	for _, what := range w.Left() {
 		var address, name string
 		if n, _ := fmt.Sscanf(what, "address %s dev %s", &address, &name); n == 2 && name == dev {
@@ -118,20 +141,22 @@ func (w *world) OnLink(_ context.Context, dev string) (on []netip.Prefix, err er
 			}
 		}
 	}
-	return on, nil
+	return on, added, nil
 }
 
-func (w *world) PathMTU(_ context.Context, dst netip.Addr) int { return w.paths[dst.String()] }
-func (w *world) DefaultMTU(context.Context) int                { return w.defMTU }
+func (w *world) PathMTU(_ context.Context, dst netip.Addr, _ uint32) int {
+	return w.paths[dst.String()]
+}
+func (w *world) DefaultMTU(context.Context) int { return w.defMTU }
 
-func (w *world) Addresses(_ context.Context, dev string) (list []netip.Prefix, err error) {
+func (w *world) Addresses(_ context.Context, dev string) (list []netip.Prefix, mtu int, err error) {
 	for _, what := range w.Left() {
 		var address, name string
 		if n, _ := fmt.Sscanf(what, "address %s dev %s", &address, &name); n == 2 && name == dev {
 			list = append(list, netip.MustParsePrefix(address))
 		}
 	}
-	return list, nil
+	return list, cmp.Or(w.live.MTU, w.defMTU-80), nil
 }
 
 func (w *world) Policy(context.Context) (*routing.Policy, error) {

@@ -30,6 +30,24 @@ type Default struct {
 	Dev   string
 }
 
+// Without returns the policy as it would be without the default routes over the
+// link dev.
+func (p *Policy) Without(dev string) *Policy {
+	rest := *p
+	rest.Defaults = slices.DeleteFunc(slices.Clone(p.Defaults), func(d Default) bool { return d.Dev == dev })
+	return &rest
+}
+
+// Has reports whether all of d is there.
+func (p *Policy) Has(d plan.DefaultRoute) bool {
+	for _, r := range d.Rules {
+		if !slices.Contains(p.Rules, r) {
+			return false
+		}
+	}
+	return slices.Contains(p.Defaults, Default{V6: d.V6, Table: d.Table, Dev: d.Dev})
+}
+
 // FirstMark is the first number that is tried as the mark of a full tunnel's
 // own packets and as the number of its table; hooks and guides rely on it.
 const FirstMark = 51820

@@ -34,6 +34,17 @@ func (t Table) Off() bool { return t.off }
 // Auto reports whether the choice is left to us.
 func (t Table) Auto() bool { return !t.off && !t.chosen }
 
+// String returns the table as [ParseTable] reads it.
+func (t Table) String() string {
+	switch {
+	case t.off:
+		return "off"
+	case t.chosen:
+		return strconv.FormatUint(uint64(t.number), 10)
+	}
+	return "auto"
+}
+
 // ParseTable reads the value of Table in a configuration file: "auto" or
 // nothing, "off", a number in C's notation or a name that lookup knows. Words
 // count in lower case only, as in wg-quick(8).

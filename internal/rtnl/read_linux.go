@@ -14,6 +14,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"wgtools/internal/plan"
 )
 
 // Link returns the index and the kind of the link that has dev as its name or
@@ -29,33 +31,62 @@ func (k *Kernel) Link(_ context.Context, dev string) (index int, kind string, er
 	return link.Attrs().Index, link.Type(), nil
 }
 
-// OnLink returns the destinations of the main table's routes over the link
-// dev, of both families.
-func (k *Kernel) OnLink(_ context.Context, dev string) (dst []netip.Prefix, err error) {
+// OnLink returns the routes over the link dev, of both families: the
+// destinations of all those in the main table, and those in any table that are
+// such as AddRoutes adds.
+func (k *Kernel) OnLink(_ context.Context, dev string) (main []netip.Prefix, added []plan.RouteSet, err error) {
 	index, err := k.index(dev)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	filter := &netlink.Route{LinkIndex: index, Table: unix.RT_TABLE_MAIN}
+	sets := map[uint32]int{}
+	note := func(r netlink.Route, dst netip.Prefix) {
+		if r.Table == unix.RT_TABLE_MAIN {
+			main = append(main, dst)
+		}
+		if r.Table == unix.RT_TABLE_LOCAL || r.Type != unix.RTN_UNICAST || r.Protocol != unix.RTPROT_BOOT || r.Gw != nil {
+			return
+		}
+		table := uint32(r.Table)
+		if table == unix.RT_TABLE_MAIN {
+			table = 0
+		}
+		i, ok := sets[table]
+		if !ok {
+			i = len(added)
+			sets[table] = i
+			added = append(added, plan.RouteSet{Dev: dev, Table: table})
+		}
+		added[i].Dst = append(added[i].Dst, dst)
+	}
+	filter := &netlink.Route{LinkIndex: index, Table: unix.RT_TABLE_UNSPEC}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		var routes []netlink.Route
-		err := k.dump(func() (err error) {
-			routes, err = k.h.RouteListFiltered(family, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
-			return err
+		n := len(main)
+		err := k.dump(func() error {
+			main = main[:n]
+			for i := range added { // of an interrupted listing
+				added[i].Dst = slices.DeleteFunc(added[i].Dst, func(p netip.Prefix) bool { return p.Addr().Is4() == (family == netlink.FAMILY_V4) })
+			}
+			return k.h.RouteListFilteredIter(family, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
+				dst, ok := prefix(r.Dst)
+				if !ok {
+					dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+					if family == netlink.FAMILY_V6 {
+						dst = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+					}
+				}
+				note(r, dst)
+				return true
+			})
 		})
 		if noFamily(err) {
 			continue // a kernel without IPv6
 		}
 		if err != nil {
-			return nil, asError(err)
-		}
-		for _, r := range routes {
-			if p, ok := prefix(r.Dst); ok {
-				dst = append(dst, p)
-			}
+			return nil, nil, asError(err)
 		}
 	}
-	return dst, nil
+	return main, added, nil
 }
 
 // AddressesAndMTU returns the addresses of the link dev, with their lengths,
@@ -84,9 +115,9 @@ func (k *Kernel) AddressesAndMTU(_ context.Context, dev string) (list []netip.Pr
 
 // PathMTU returns the MTU, in bytes, of the route to dst: the one that the
 // route has or that was learnt for it, else that of its link. It is 0 where
-// there is no route.
-func (k *Kernel) PathMTU(_ context.Context, dst netip.Addr) int {
-	routes, err := k.h.RouteGet(dst.AsSlice())
+// there is no route. The packets there have that mark, 0 is none.
+func (k *Kernel) PathMTU(_ context.Context, dst netip.Addr, mark uint32) int {
+	routes, err := k.h.RouteGetWithOptions(dst.AsSlice(), &netlink.RouteGetOptions{Mark: mark})
 	if err != nil || len(routes) == 0 {
 		return 0
 	}
@@ -125,6 +156,9 @@ func prefix(n *net.IPNet) (netip.Prefix, bool) {
 		return netip.Prefix{}, false
 	}
 	a, ok := netip.AddrFromSlice(n.IP)
-	bits, _ := n.Mask.Size()
+	bits, size := n.Mask.Size()
+	if size == 32 { // the library's default route has IPv4's address in IPv6's form
+		a = a.Unmap()
+	}
 	return netip.PrefixFrom(a, bits), ok
 }

@@ -4,12 +4,14 @@
 package rtnl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"os/exec"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -313,14 +315,21 @@ func TestOnLink(t *testing.T) {
 		ip(t, "route add 198.51.100.0/24 dev wg0")
 		ip(t, "route add 203.0.113.0/24 dev wg0 table 99")
 		ip(t, "route add 192.0.2.0/24 dev peer0")
-		got, err := k.OnLink(t.Context(), "wg0")
+		ip(t, "route add 198.51.101.0/24 via 10.7.0.9 dev wg0")
+		got, added, err := k.OnLink(t.Context(), "wg0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []netip.Prefix{prefix1("10.7.0.0/24"), prefix1("198.51.100.0/24"), prefix1("fd07::/64")}
+		want := []netip.Prefix{prefix1("10.7.0.0/24"), prefix1("198.51.100.0/24"), prefix1("198.51.101.0/24"), prefix1("fd07::/64")}
 		slices.SortFunc(got, netip.Prefix.Compare)
 		if !slices.Equal(got, want) {
 			t.Errorf("OnLink = %v, want %v", got, want)
+		}
+		wantAdded := []plan.RouteSet{{Dev: "wg0", Table: 99, Dst: want[:0:0]}, {Dev: "wg0", Dst: want[1:2]}}
+		wantAdded[0].Dst = append(wantAdded[0].Dst, prefix1("203.0.113.0/24"))
+		slices.SortFunc(added, func(a, b plan.RouteSet) int { return cmp.Compare(b.Table, a.Table) })
+		if !reflect.DeepEqual(added, wantAdded) {
+			t.Errorf("OnLink has the added routes %v, want %v", added, wantAdded)
 		}
 	})
 }
@@ -343,7 +352,7 @@ func TestMTU(t *testing.T) {
 			"203.0.113.1": 1400, "10.0.0.1": 1350, "10.1.0.1": 1400, "10.2.0.1": 0, "10.3.0.1": 0,
 			"127.0.0.1": 65536, "192.0.2.2": 65536, "2001:db8::1": 1400, "2001:db9::1": 0,
 		} {
-			if got := k.PathMTU(ctx, netip.MustParseAddr(dst)); got != want {
+			if got := k.PathMTU(ctx, netip.MustParseAddr(dst), 0); got != want {
 				t.Errorf("PathMTU(%s) = %d, want %d", dst, got, want)
 			}
 		}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// unimportant is what a reload may leave otherwise than a new start: ports that
+// were chosen by chance, and how far down rules stand.
+var unimportant = regexp.MustCompile(`(?m)^.*(fe80|ff00|wgtools|/run/wireguard|resolvconf\.log|Failed to send).*\n|(if|link)index \d+|^\d+: |valid_lft.*|qlen \d+|tun type.*| secondary|link/ether \S+`)
+
+// sorted is the state of a site in a form that only depends on what there is.
+func (s *site) sorted() []string {
+	lines := strings.Split(unimportant.ReplaceAllString(s.state(), ""), "\n")
+	for i, line := range lines {
+		lines[i] = regexp.MustCompile(`^\d+:`).ReplaceAllString(strings.TrimSpace(line), "")
+	}
+	out, err := exec.Command("wg", "show", "wg0", "dump").Output()
+	if err != nil {
+		s.t.Error(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Split(strings.TrimSpace(line), "\t")
+		if len(fields) > 7 { // without the counters
+			fields = append(fields[:4:4], fields[7])
+		}
+		lines = append(lines, strings.Join(fields, " "))
+	}
+	text, _ := os.ReadFile("/run/resolvconf/wg0")
+	lines = append(lines, strings.Split(string(text), "\n")...)
+	slices.Sort(lines)
+	return lines
+}
+
+func difference(a, b []string) (only []string) {
+	for _, line := range a {
+		if !slices.Contains(b, line) {
+			only = append(only, line)
+		}
+	}
+	return only
+}
+
+const far = "\nEndpoint = 203.0.113.7:51820\n"
+
+const secondPeer = "\n[Peer]\nPublicKey = 40JFsHR9s1QnHnjK1TOQsROhFB6Nf2e3BFZ1Q54boys=\nAllowedIPs = 10.60.0.0/16, fd60::/32\n"
+
+// A reload from any of these files to any other leaves what a new start with
+// the latter leaves, and so does the way back.
+func TestReload(t *testing.T) {
+	files := []struct{ name, own, allowed string }{
+		{"split", ordinary, "10.50.0.0/16, 10.7.0.9/32" + far},
+		{"split, other addresses", "Address = 10.7.0.3/24, 10.8.0.1/32\nListenPort = 40123", "10.51.0.0/16" + far},
+		{"two peers", ordinary + "\nMTU = 1300", "10.50.0.0/16" + far + secondPeer},
+		{"a table", ordinary + "\nTable = 1234", "10.50.0.0/16, 0.0.0.0/0" + far},
+		{"no routes", ordinary + "\nTable = off", "10.50.0.0/16, 0.0.0.0/0" + far},
+		{"full", fullOwn, "0.0.0.0/0, ::/0" + far},
+		{"full, IPv4", "Address = 10.7.0.2/32\nListenPort = 40123", "0.0.0.0/0" + far},
+		{"full, own mark", fullOwn + "\nFwMark = 0x1234", "0.0.0.0/0, ::/0" + far + secondPeer},
+		{"full, other servers", strings.Replace(fullOwn, "10.7.0.1", "10.7.0.9", 1), "0.0.0.0/0, ::/0" + far},
+	}
+	states := map[string][]string{}
+	for _, f := range files {
+		isolated(t, func(s *site) {
+			s.withResolvconf()
+			path := s.file("wg0", f.own, f.allowed)
+			if got := s.wgQuick("up", path); got.status != 0 {
+				t.Fatalf("up: %+v", got)
+			}
+			states[f.name] = s.sorted()
+			if got := s.wgQuick("reload", path); got.status != 0 || got.err != "" {
+				t.Errorf("a reload of %q changed something: %+v", f.name, got)
+			}
+			s.wgQuick("down", path)
+		})
+	}
+	for _, from := range files {
+		t.Run(from.name, func(t *testing.T) {
+			isolated(t, func(s *site) {
+				s.withResolvconf()
+				before := s.state()
+				path := s.file("wg0", from.own, from.allowed)
+				if got := s.wgQuick("up", path); got.status != 0 {
+					t.Fatalf("up: %+v", got)
+				}
+				for _, to := range files {
+					if from.name != to.name && strings.Contains(from.name+to.name, "own mark") && strings.HasPrefix(from.name, "full") && strings.HasPrefix(to.name, "full") {
+						continue // a mark that was named once is kept: any does
+					}
+					for _, f := range []struct{ name, own, allowed string }{to, from} {
+						s.file("wg0", f.own, f.allowed)
+						said := s.wgQuick("reload", path)
+						if said.status != 0 {
+							t.Errorf("reload to %q: %+v", f.name, said)
+						}
+						got, want := s.sorted(), states[f.name]
+						if more, less := difference(got, want), difference(want, got); len(more)+len(less) > 0 {
+							t.Errorf("from %q to %q:\nthere is more than after up:\n  %s\nthere is less:\n  %s\nit said\n%s", from.name, to.name,
+								strings.Join(more, "\n  "), strings.Join(less, "\n  "), said.err)
+						}
+					}
+				}
+				if got := s.wgQuick("down", path); got.status != 0 {
+					t.Errorf("down: %+v", got)
+				}
+				s.same(before)
+			})
+		})
+	}
+}
+
+// The mark and the port that were chosen at run time are kept, or put back if
+// somebody cleared them.
+func TestReloadKeepsWhatTheFileDoesNotName(t *testing.T) {
+	isolated(t, func(s *site) {
+		s.withResolvconf()
+		before := s.state()
+		path := s.file("wg0", strings.Replace(fullOwn, "ListenPort = 40123", "", 1), "0.0.0.0/0, ::/0\nEndpoint = 203.0.113.7:51820")
+		if got := s.wgQuick("up", path); got.status != 0 {
+			t.Fatalf("up: %+v", got)
+		}
+		during := s.sorted()
+		for _, clear := range []string{"0", "51820"} {
+			if out, err := exec.Command("wg", "set", "wg0", "fwmark", clear).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if got := s.wgQuick("reload", path); got.status != 0 {
+				t.Errorf("reload: %+v", got)
+			}
+			if got := s.sorted(); !slices.Equal(got, during) {
+				t.Errorf("now there is\n%q\nbefore there was\n%q", difference(got, during), difference(during, got))
+			}
+		}
+		s.wgQuick("down", path)
+		s.same(before)
+	})
+}
+
+// A reload that fails, here at a route that is there already, changes nothing.
+func TestReloadFails(t *testing.T) {
+	isolated(t, func(s *site) {
+		s.withResolvconf()
+		path := s.file("wg0", fullOwn, "0.0.0.0/0, ::/0\nEndpoint = 203.0.113.7:51820")
+		if got := s.wgQuick("up", path); got.status != 0 {
+			t.Fatalf("up: %+v", got)
+		}
+		during, record := s.sorted(), s.read("/run/wgtools/wg0.json")
+		s.file("wg0", "Address = 10.8.0.2/24, fd07::2/64\nMTU = 1300\nDNS = 10.8.0.1", "10.50.0.0/16, 192.0.2.0/24"+secondPeer)
+		if got := s.wgQuick("reload", path); got.status != 1 || !strings.Contains(got.err, "RTNETLINK answers: File exists\n") {
+			t.Errorf("reload: %+v", got)
+		}
+		if got := s.sorted(); !slices.Equal(got, during) {
+			t.Errorf("now there is\n%q\nbefore there was\n%q", difference(got, during), difference(during, got))
+		}
+		if got := s.read("/run/wgtools/wg0.json"); got != record {
+			t.Errorf("the record is now\n%s\nbefore it was\n%s", got, record)
+		}
+		s.wgQuick("down", path)
+		if got := s.wgQuick("reload", path); got.status != 1 || !strings.Contains(got.err, "is not a WireGuard interface") {
+			t.Errorf("reload of a tunnel that is down: %+v", got)
+		}
+	})
+}
+
+func (s *site) read(path string) string {
+	s.t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package quick
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"wgtools/internal/config"
+	"wgtools/internal/plan"
+	"wgtools/internal/routing"
+)
+
+// Reload brings the tunnel, which is up, to what its file says now, by the
+// difference alone: what is equal isn't touched, and sessions with peers that
+// stay go on. What the file says nothing of (private key, port, mark) stays as
+// it is. Hooks don't run. If a step fails or ctx is done before the last one,
+// all is as it was.
+func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
+	record, link, err := s.found(ctx, t)
+	if err != nil {
+		return err
+	}
+	if link.Index == 0 || record.Phase != Up {
+		return &Refusal{
+			Text: fmt.Sprintf("`%s' is not up", t.Dev),
+			Hint: fmt.Sprintf("what is left of it `wg-quick down %s' takes down; then bring it up", t.Dev),
+		}
+	}
+	before := *record
+	r := &raising{Session: s, t: t, d: difference{dev: t.Dev}, record: record}
+	if r.dns, err = s.wantedDNS(ctx, t); err != nil {
+		return err
+	}
+	if err := config.ResolveNames(t.Device.Peers, t.Names, s.Names); err != nil {
+		return err
+	}
+	if err := r.stands(ctx); err != nil {
+		return err
+	}
+	change, undo, err := s.Look.Difference(ctx, t.Dev, &t.Device)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Tx.Rollback(ctx))
+			s.note(&before)
+		}
+	}()
+	if change != nil {
+		step := plan.Step{
+			Do:   plan.Configure{Dev: t.Dev, Change: change, Sync: true},
+			Undo: plan.Configure{Dev: t.Dev, Change: undo, Sync: true},
+		}
+		if err := s.Tx.Apply(ctx, step); err != nil {
+			return err
+		}
+	}
+	if err := r.network(ctx); err != nil {
+		return err
+	}
+	record.Beyond, record.Config, record.Table = r.have.Beyond, t.Config, t.Table.String()
+	s.note(record)
+	return nil
+}
+
+// stands reads what of the tunnel there is.
+func (r *raising) stands(ctx context.Context) error {
+	dev := r.t.Dev
+	addresses, mtu, err := r.Look.Addresses(ctx, dev)
+	if err != nil {
+		return err
+	}
+	peers, err := r.Look.Peers(ctx, dev)
+	if err != nil {
+		return err
+	}
+	r.have = State{Addresses: lasting(addresses, r.t.Addresses), MTU: mtu, Up: true, Beyond: r.record.Beyond}
+	table, err := routing.ParseTable(r.record.Table, func(string) (uint32, bool) { return 0, false })
+	if err != nil {
+		return fmt.Errorf("the record of `%s': %w", dev, err)
+	}
+	r.past = []plan.RouteSet{routing.Routes(table, dev, peers.AllowedIPs, nil)}
+	return r.promote(ctx)
+}
+
+// promote makes the kernel keep a network's other addresses when its first one
+// goes. Where that can't be set, they are added again.
+func (r *raising) promote(ctx context.Context) error {
+	goes := slices.ContainsFunc(r.have.Addresses, func(p netip.Prefix) bool {
+		return p.Addr().Is4() && !slices.Contains(r.t.Addresses, p)
+	})
+	name := "net/ipv4/conf/" + r.t.Dev + "/promote_secondaries"
+	if now, err := r.Look.Sysctl(ctx, name); !goes || err != nil || now == "1" {
+		return nil
+	}
+	if err := r.Tx.Apply(ctx, plan.Step{Do: plan.SetSysctl{Name: name, Value: "1"}}); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// lasting returns the addresses without those that a link gives itself: a TUN
+// link a new one each time. named are those that its file names.
+func lasting(addresses, named []netip.Prefix) []netip.Prefix {
+	return slices.DeleteFunc(addresses, func(p netip.Prefix) bool {
+		return p.Addr().IsLinkLocalUnicast() && p.Addr().Is6() && !slices.Contains(named, p)
+	})
+}
