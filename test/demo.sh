@@ -196,6 +196,18 @@ for side in left right; do
 	((received > 0 && sent > 0)) || fail "$side: no bytes went through the tunnel"
 done
 
+step "reload: all of the left side's traffic through the tunnel"
+cp "$work/left/wg0.conf" "$work/split.conf"
+sed "s,^AllowedIPs = .*,AllowedIPs = 0.0.0.0/0${v6:+\, ::/0}," "$work/split.conf" >"$work/left/wg0.conf"
+on right ip address add 203.0.113.9/32 dev lo
+run left "$bin/wg-quick" reload "$work/left/wg0.conf"
+run left ip rule show
+run left ip route get 203.0.113.9
+run left ping -q -c 3 -i 0.2 -W 20 203.0.113.9
+on left ip route get 203.0.113.9 | grep -q 'dev wg0' || fail "traffic does not go into the tunnel"
+on right ip address delete 203.0.113.9/32 dev lo
+cp "$work/split.conf" "$work/left/wg0.conf"
+
 step "down"
 for side in left right; do
 	run $side "$bin/wg-quick" down "$work/$side/wg0.conf"

@@ -95,10 +95,12 @@ func (r *raising) network(ctx context.Context) error {
 		}
 	}
 	want.Routes = routing.Routes(t.Table, t.Dev, allowed, cover)
-	if err := r.routes(ctx, want, added); err != nil {
+	if !r.d.fresh {
+		r.have.Routes = present(want.Routes, added)
+	}
+	if err := r.advance(ctx, want); err != nil {
 		return err
 	}
-	want = r.have
 	if r.dns == nil && want.DNS != nil {
 		want.DNS = nil // before the routes to it go
 		if err := r.advance(ctx, want); err != nil {
@@ -112,6 +114,9 @@ func (r *raising) network(ctx context.Context) error {
 			return err
 		}
 		want = r.have
+	}
+	if err := r.forgo(ctx, added); err != nil {
+		return err
 	}
 	want.DNS = r.dns
 	return r.advance(ctx, want)
@@ -132,16 +137,11 @@ func (r *raising) again(ctx context.Context, want State) error {
 	return r.advance(ctx, want)
 }
 
-// routes goes on to the routes of want; added are those that there are.
-func (r *raising) routes(ctx context.Context, want State, added []plan.RouteSet) error {
-	if !r.d.fresh {
-		r.have.Routes = present(want.Routes, added)
-	}
-	if err := r.advance(ctx, want); err != nil {
-		return err
-	}
+// forgo removes the routes that the tunnel had and is to have no more, as far
+// as they are among those that were added.
+func (r *raising) forgo(ctx context.Context, added []plan.RouteSet) error {
 	for _, set := range r.past {
-		gone := present(routesBut(set, want.Routes), added)
+		gone := present(routesBut(set, r.have.Routes), added)
 		if len(gone.Dst) == 0 {
 			continue
 		}

@@ -274,7 +274,11 @@ func (r *Recorder) SetDNS(ctx context.Context, s plan.DNSSettings) error {
 	if err := r.note(ctx, plan.SetDNS{DNSSettings: s}); err != nil {
 		return err
 	}
-	return r.add("DNS of "+s.Dev, "")
+	if r.have == nil {
+		r.have = map[string]string{}
+	}
+	r.have["DNS of "+s.Dev] = "" // in place of what was set before
+	return nil
 }
 
 // UnsetDNS implements [plan.DNS].
