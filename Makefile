@@ -75,6 +75,7 @@ deps: ## install the Debian packages that the tests need (root)
 check: ## unit, script and namespace tests, with the race detector
 	@mkdir -p .cache
 	@$(SUMMARY) -- $(GO) test -race -count=1 -json ./...
+	@$(SUMMARY) -- test/unprivileged.sh
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck

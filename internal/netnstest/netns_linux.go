@@ -26,7 +26,7 @@ import (
 func Run(t *testing.T, f func() error) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("network namespaces need root")
+		t.Skip("network namespaces need root, or: unshare --map-root-user --net --mount go test")
 	}
 	var skip error
 	errc := make(chan error, 1)
