@@ -67,7 +67,7 @@ func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error
 	}
 	defer k.Close()
 	h := host{k, firewall.New(), dns.New(a.LookupEnv, a.Err), netlinkwg.New(), a}
-	return f(&quick.Session{
+	s := &quick.Session{
 		Tx: &plan.Tx{
 			Host: &plan.Host{
 				Links: h, Devices: h, Userspace: h, Routes: h, Firewall: h, DNS: h,
@@ -80,7 +80,11 @@ func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error
 		Names:     resolve.New(ctx, a.LookupEnv, a.Err),
 		Say:       a.say,
 		Userspace: a.Getenv("WG_QUICK_USERSPACE_IMPLEMENTATION"),
-	})
+	}
+	if a.tamper != nil {
+		a.tamper(s)
+	}
+	return f(s)
 }
 
 // DelLink implements [plan.Links]: it waits for the program behind the link.

@@ -21,6 +21,7 @@ import (
 
 	"wgtools/internal/cli"
 	"wgtools/internal/plan"
+	"wgtools/internal/quick"
 	"wgtools/internal/userspace"
 )
 
@@ -42,6 +43,9 @@ type app struct {
 
 	// becomeRoot starts the program anew as root; nil if the user is root.
 	becomeRoot func(prog string, args []string) error
+
+	// tamper changes a session before it is used. Only tests have one.
+	tamper func(*quick.Session)
 }
 
 const usage = `Usage: %s [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE ]
@@ -72,6 +76,10 @@ var errUsage = errors.New("usage")
 // run is main without the process.
 func run(ctx context.Context, env *cli.Env, becomeRoot func(prog string, args []string) error, args []string) int {
 	a := &app{Env: env, prog: filepath.Base(env.Prog), becomeRoot: becomeRoot}
+	return a.run(ctx, args)
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
 	ctx, stop := interruptible(ctx)
 	defer stop()
 
@@ -102,7 +110,7 @@ func run(ctx context.Context, env *cli.Env, becomeRoot func(prog string, args []
 		err = command.ExecuteContext(ctx)
 	}
 	if err == errUsage {
-		fmt.Fprintf(env.Err, usage, a.prog)
+		fmt.Fprintf(a.Err, usage, a.prog)
 		return 1
 	}
 	return a.report(err)
