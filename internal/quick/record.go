@@ -57,12 +57,13 @@ func (s *Session) note(r *Record) {
 	}
 }
 
-// forget removes the record of what is all gone.
+// forget removes the record of what is all gone. Where not all could be
+// recorded, there may be an older one, or none.
 func (s *Session) forget(dev string) error {
-	if s.unrecorded {
-		return nil
+	if err := s.Journal.Remove(dev); err != nil && !s.unrecorded {
+		return err
 	}
-	return s.Journal.Remove(dev)
+	return nil
 }
 
 // recover takes back what an earlier run left that came to a sudden end. It
