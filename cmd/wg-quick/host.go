@@ -87,15 +87,19 @@ func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error
 	return f(s)
 }
 
-// DelLink implements [plan.Links]: it waits for the program behind the link.
+// DelLink implements [plan.Links]: it waits for the program behind the link,
+// which takes the link along if it is ours.
 func (h host) DelLink(ctx context.Context, dev string) error {
 	p := userspace.Find(dev)
-	if err := h.Kernel.DelLink(ctx, dev); err != nil {
-		p.Close()
-		return err
+	defer p.Close()
+	gone, err := h.Kernel.AwaitGone(dev, p.End)
+	if !gone && err == nil {
+		err = h.Kernel.DelLink(ctx, dev)
 	}
-	p.Wait(ctx)
-	return nil
+	if err == nil {
+		p.Wait(ctx)
+	}
+	return err
 }
 
 // Start implements [plan.Userspace].

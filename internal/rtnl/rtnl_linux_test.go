@@ -113,6 +113,31 @@ func TestLinks(t *testing.T) {
 	})
 }
 
+func TestAwaitGone(t *testing.T) {
+	run(t, func(k *Kernel) {
+		ip(t, "link add other type veth peer name peer1")
+		ip(t, "link add gone0 type veth peer name peer2")
+		if gone, err := k.AwaitGone("gone0", func() bool { return false }); gone || err != nil {
+			t.Errorf("nobody ends it: %v, %v", gone, err)
+		}
+		gone, err := k.AwaitGone("gone0", func() bool {
+			ip(t, "link delete other") // not what is waited for
+			ip(t, "link delete gone0")
+			return true
+		})
+		if !gone || err != nil {
+			t.Errorf("AwaitGone: %v, %v", gone, err)
+		}
+		if _, err := k.AwaitGone("gone0", func() bool { return true }); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a link that isn't there: %v", err)
+		}
+		ip(t, "link add stays0 type veth peer name peer3")
+		if gone, err := k.AwaitGone("stays0", func() bool { return true }); gone || err != nil {
+			t.Errorf("nobody deletes it: %v, %v", gone, err)
+		}
+	})
+}
+
 func TestAddresses(t *testing.T) {
 	run(t, func(k *Kernel) {
 		ctx := t.Context()

@@ -4,6 +4,7 @@
 package userspace
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -58,21 +59,32 @@ func serve(dev string, logs *logger, up func()) error {
 	}
 	d := device.NewDevice(&deletable{Device: link}, conn.NewDefaultBind(), logs.device(os.Getenv("LOG_LEVEL")))
 	defer d.Close()
+	// Who connects is told that it is this process who listens, not its parent.
+	if err := unix.Listen(socketFD, unix.SOMAXCONN); err != nil {
+		return os.NewSyscallError("listen", err)
+	}
 	socket := os.NewFile(socketFD, "socket")
 	l, err := ipc.UAPIListen(dev, socket)
 	if err != nil {
 		return fmt.Errorf("socket %s: %w", socketPath(dev), err)
 	}
 	socket.Close() // the listener has its own
-	// First the socket, so that who sees it gone finds the way free.
-	defer l.Close()
+	// First the socket and the port, so that who sees its connection end finds
+	// the way free. The link takes longest: the kernel waits until nothing can
+	// use it any more.
+	ctx, hangUp := context.WithCancel(context.Background())
+	defer func() {
+		l.Close()
+		d.Down()
+		hangUp()
+	}()
 
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGTERM, os.Interrupt)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		accept(l, d)
+		accept(ctx, l, d)
 	}()
 	up()
 	select {
@@ -110,14 +122,18 @@ func (l *deletable) MTU() (int, error) {
 	return mtu, err
 }
 
-// accept answers connections until the socket is gone.
-func accept(l net.Listener, d *device.Device) {
+// accept answers connections until the socket is gone, and each until ctx is done.
+func accept(ctx context.Context, l net.Listener, d *device.Device) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			return
 		}
-		go d.IpcHandle(c)
+		stop := context.AfterFunc(ctx, func() { c.Close() })
+		go func() {
+			defer stop()
+			d.IpcHandle(c)
+		}()
 	}
 }
 

@@ -16,8 +16,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-	"golang.zx2c4.com/wireguard/device"
-	"golang.zx2c4.com/wireguard/tun"
 )
 
 // ProcessName is argv[0] of a device's process; its argument is the link's name.
@@ -59,7 +57,7 @@ func Start(ctx context.Context, dev string) error {
 	p := exec.Command("/proc/self/exe", dev)
 	p.Args[0] = ProcessName
 	p.Dir = "/"
-	p.ExtraFiles = []*os.File{tunFD - 3: link.File(), socketFD - 3: socket, readyFD - 3: w}
+	p.ExtraFiles = []*os.File{tunFD - 3: link, socketFD - 3: socket, readyFD - 3: w}
 	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C isn't for it
 	err = p.Start()
 	w.Close()
@@ -135,13 +133,33 @@ func (e *TUNError) Unwrap() error { return e.Err }
 // Advice returns what to do.
 func (e *TUNError) Advice() []string { return []string{"hint: " + e.Hint} }
 
-// checkTUN looks whether links can be made, since what the device says when
-// they can't helps nobody.
-func checkTUN() error {
+// createTUN makes the link dev; it goes with the last of its files. Only the
+// process takes it into use: what that starts, this one needn't.
+func createTUN(dev string) (*os.File, error) {
 	f, err := os.OpenFile(tunPath, os.O_RDWR, 0)
-	if err == nil {
-		return f.Close()
+	if err != nil {
+		return nil, openError(err)
 	}
+	request, err := unix.NewIfreq(dev)
+	if err == nil {
+		// With the header, many packets are read and written at once.
+		request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+		err = unix.IoctlIfreq(int(f.Fd()), unix.TUNSETIFF, request)
+	}
+	if err == nil {
+		return f, nil
+	}
+	f.Close()
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return nil, &TUNError{Err: unix.EPERM, Hint: "making links needs CAP_NET_ADMIN; in a container: docker run --cap-add NET_ADMIN"}
+	case errors.Is(err, unix.EBUSY):
+		err = os.ErrExist
+	}
+	return nil, fmt.Errorf("link %s: %w", dev, err)
+}
+
+func openError(err error) *TUNError {
 	e := &TUNError{Err: err}
 	if p, ok := errors.AsType[*os.PathError](err); ok {
 		e.Err = p.Err
@@ -155,22 +173,6 @@ func checkTUN() error {
 		e.Hint = "root may open it; in a container: docker run --cap-add NET_ADMIN --device /dev/net/tun"
 	}
 	return e
-}
-
-func createTUN(dev string) (tun.Device, error) {
-	if err := checkTUN(); err != nil {
-		return nil, err
-	}
-	link, err := tun.CreateTUN(dev, device.DefaultMTU)
-	switch {
-	case errors.Is(err, unix.EPERM):
-		return nil, &TUNError{Err: unix.EPERM, Hint: "making links needs CAP_NET_ADMIN; in a container: docker run --cap-add NET_ADMIN"}
-	case errors.Is(err, unix.EBUSY):
-		return nil, fmt.Errorf("link %s: %w", dev, os.ErrExist)
-	case err != nil:
-		return nil, fmt.Errorf("link %s: %w", dev, err)
-	}
-	return link, nil
 }
 
 // Run starts another implementation, a program that takes the link's name as

@@ -36,9 +36,11 @@ func TestMain(m *testing.M) {
 
 func isolated(t *testing.T, f func()) {
 	t.Helper()
-	if err := checkTUN(); err != nil {
-		t.Skipf("no TUN links here: %v", err)
+	tun, err := os.OpenFile(tunPath, os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no TUN links here: %v", openError(err))
 	}
+	tun.Close()
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("ip isn't installed (Debian: iproute2)")
 	}
@@ -203,6 +205,61 @@ func TestTerminated(t *testing.T) {
 		process.Wait(t.Context())
 		if _, err := os.Stat(socketPath(dev)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("socket after SIGTERM: %v", err)
+		}
+	})
+}
+
+// elsewhere calls f in another network namespace that shares the sockets.
+func elsewhere(t *testing.T, f func()) {
+	t.Helper()
+	back, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer back.Close()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+	f()
+	if err := unix.Setns(int(back.Fd()), unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is asked to end is this package's, and in the same network namespace:
+// the socket may be that of another one's device of the same name.
+func TestEnd(t *testing.T) {
+	isolated(t, func() {
+		dev := name(4)
+		if err := Start(t.Context(), dev); err != nil {
+			t.Fatal(err)
+		}
+		elsewhere(t, func() {
+			process := Find(dev)
+			defer process.Close()
+			if process == nil || process.End() {
+				t.Errorf("process %v of another namespace: End would end it", process)
+			}
+		})
+		other := name(5)
+		l, err := net.Listen("unix", socketPath(other))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		foreign := Find(other)
+		defer foreign.Close()
+		if foreign == nil || foreign.End() {
+			t.Errorf("process %v of another program: End would end it", foreign)
+		}
+
+		process := Find(dev)
+		if !process.End() {
+			t.Fatal("End does nothing")
+		}
+		process.Wait(t.Context())
+		if _, err := os.Stat(socketPath(dev)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("socket after the end: %v", err)
 		}
 	})
 }
