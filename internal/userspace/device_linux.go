@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,10 @@ func Main(args []string) int {
 	// What `ps' and `top' show; the program's own name would be "exe".
 	_ = os.WriteFile("/proc/self/comm", []byte(ProcessName[:15]), 0)
 	signal.Ignore(unix.SIGHUP, unix.SIGPIPE)
+	// A device begins with some 25 MB of buffers that stay: there is nothing to
+	// collect while they grow, which would be done four times.
+	percent := debug.SetGCPercent(-1)
+	time.AfterFunc(time.Second, func() { debug.SetGCPercent(percent) })
 	logs := &logger{dev: dev}
 	if err := serve(dev, logs, func() {
 		io.WriteString(answer, ready)
