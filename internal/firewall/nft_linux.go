@@ -35,6 +35,17 @@ func dial() *nftables.Conn {
 	return c
 }
 
+// begin returns a handle for one transaction, and what ends it. Its socket is
+// closed aside: the kernel cleans up after a transaction then, some 10 ms in
+// which it waits for what may still use the old rules.
+func begin() (c *nftables.Conn, end func(), err error) {
+	c, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(socket))
+	if err != nil {
+		return nil, nil, fmt.Errorf("nftables: %w", cause(err))
+	}
+	return c, func() { go c.CloseLasting() }, nil
+}
+
 // socket sets up the netlink connection c. That it is generic spares the
 // import of the library of its type.
 func socket[Conn interface {
@@ -59,7 +70,11 @@ func addTable(r plan.FirewallRules) error {
 	if r.V6 {
 		table.Family = nftables.TableFamilyIPv6
 	}
-	c := dial()
+	c, end, err := begin()
+	if err != nil {
+		return err
+	}
+	defer end()
 	c.AddTable(table) // so that there is one to delete
 	c.DelTable(table)
 	c.AddTable(table)
@@ -78,12 +93,13 @@ func addTable(r plan.FirewallRules) error {
 	rule(postmangle, saveMark(r.Mark))
 	rule(premangle, restoreMark())
 
-	err := c.Flush()
+	err = c.Flush()
 	if err == nil {
 		return nil
 	}
 	if errors.Is(err, unix.ENOBUFS) || errors.Is(err, os.ErrDeadlineExceeded) {
 		// The answer is lost and all may be done: none shall be.
+		c := dial() // the socket may still have some of it, or no time left
 		c.DelTable(table)
 		_ = c.Flush()
 	}
@@ -210,7 +226,11 @@ func delTables(dev string) (deleted bool, err error) {
 		if err != nil || len(found.tables)+len(found.rules) == 0 {
 			return deleted, err
 		}
-		c := dial()
+		c, end, err := begin()
+		if err != nil {
+			return deleted, err
+		}
+		defer end()
 		for _, t := range found.tables {
 			c.DelTable(t)
 		}
