@@ -72,36 +72,20 @@ func (r *raising) network(ctx context.Context) error {
 	if reason := r.Look.NoIPv6(ctx, t.Dev); reason != "" {
 		addresses, allowed = r.onlyIPv4(reason, addresses, allowed)
 	}
-	want.Addresses = addresses
-	if err := r.advance(ctx, want); err != nil {
+	if err := r.addresses(ctx, addresses); err != nil {
 		return err
 	}
-	if err := r.again(ctx, want); err != nil {
-		return err
-	}
+	want = r.have
 	want.MTU, want.Up = r.mtu(ctx, peers), true
 	if err := r.advance(ctx, want); err != nil {
 		return err
 	}
-	cover, added, err := r.Look.OnLink(ctx, t.Dev)
+	added, err := r.routes(ctx, allowed)
 	if err != nil {
 		return err
 	}
-	if !r.d.fresh { // some of them are our own
-		for _, set := range added {
-			if set.Table == 0 {
-				cover = routesBut(plan.RouteSet{Dst: cover}, plan.RouteSet{Dst: set.Dst}).Dst
-			}
-		}
-	}
-	want.Routes = routing.Routes(t.Table, t.Dev, allowed, cover)
-	if !r.d.fresh {
-		r.have.Routes = present(want.Routes, added)
-	}
-	if err := r.advance(ctx, want); err != nil {
-		return err
-	}
-	if r.dns == nil && want.DNS != nil {
+	if r.dns == nil && r.have.DNS != nil {
+		want := r.have
 		want.DNS = nil // before the routes to it go
 		if err := r.advance(ctx, want); err != nil {
 			return err
@@ -113,28 +97,52 @@ func (r *raising) network(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		want = r.have
 	}
 	if err := r.forgo(ctx, added); err != nil {
 		return err
 	}
+	want = r.have
 	want.DNS = r.dns
 	return r.advance(ctx, want)
 }
 
-// again adds those of the wanted addresses that went with another one: where
-// promote_secondaries isn't set, the first address of a network takes the
-// others along.
-func (r *raising) again(ctx context.Context, want State) error {
-	if r.d.fresh {
-		return nil
+// addresses goes on to a link with these addresses.
+func (r *raising) addresses(ctx context.Context, list []netip.Prefix) error {
+	want := r.have
+	want.Addresses = list
+	if err := r.advance(ctx, want); err != nil || r.d.fresh {
+		return err
 	}
+	// Where promote_secondaries isn't set, the first address of a network that
+	// goes takes the others along.
 	there, _, err := r.Look.Addresses(ctx, r.t.Dev)
 	if err != nil {
 		return err
 	}
-	r.have.Addresses = slices.DeleteFunc(slices.Clone(want.Addresses), func(p netip.Prefix) bool { return !slices.Contains(there, p) })
+	r.have.Addresses = slices.DeleteFunc(slices.Clone(list), func(p netip.Prefix) bool { return !slices.Contains(there, p) })
 	return r.advance(ctx, want)
+}
+
+// routes goes on to routes for these allowed IPs. It returns those over the
+// link that were added before.
+func (r *raising) routes(ctx context.Context, allowed []netip.Prefix) (added []plan.RouteSet, err error) {
+	cover, added, err := r.Look.OnLink(ctx, r.t.Dev)
+	if err != nil {
+		return nil, err
+	}
+	if !r.d.fresh { // some of them are our own
+		for _, set := range added {
+			if set.Table == 0 {
+				cover = routesBut(plan.RouteSet{Dst: cover}, plan.RouteSet{Dst: set.Dst}).Dst
+			}
+		}
+	}
+	want := r.have
+	want.Routes = routing.Routes(r.t.Table, r.t.Dev, allowed, cover)
+	if !r.d.fresh {
+		r.have.Routes = present(want.Routes, added)
+	}
+	return added, r.advance(ctx, want)
 }
 
 // forgo removes the routes that the tunnel had and is to have no more, as far
