@@ -57,13 +57,17 @@ clean-tally:
 # race detector. Nothing is installed that is there already.
 DEPS := ca-certificates gcc libc6-dev bash iproute2 iputils-ping wireguard-tools wireguard-go nftables iptables procps util-linux
 KERNEL_DEPS := qemu-system-x86 busybox-static cpio kmod xz-utils zstd
+BENCH_DEPS := ca-certificates bash iproute2 wireguard-tools wireguard-go nftables procps time iperf3
 
-.PHONY: deps
+.PHONY: deps bench-deps
+deps: PACKAGES := $(DEPS) $(KERNEL_DEPS)
+bench-deps: PACKAGES := $(BENCH_DEPS)
 deps: ## install the Debian packages that the tests need (root)
-	@missing=$$(for p in $(DEPS) $(KERNEL_DEPS); do \
+deps bench-deps:
+	@missing=$$(for p in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
-		command -v apt-get >/dev/null || { echo "not a Debian; the tests need" $$missing; exit 1; }; \
+		command -v apt-get >/dev/null || { echo "not a Debian; what is needed:" $$missing; exit 1; }; \
 		[ "$$(id -u)" = 0 ] || { echo "to be installed by root:" $$missing; exit 1; }; \
 		echo "installing" $$missing; \
 		apt-get update -qq; \
@@ -123,8 +127,10 @@ test-kernel: bin/wg bin/wg-quick ## the suites that need a kernel with WireGuard
 	@$(SUMMARY) -- test/kernel.sh
 
 .PHONY: bench
-bench: bin/wg bin/fakewg bin/bench bin/empty ## times beside the original's, as tables (root; package time)
-	@bin/bench -million
+bench: bench-deps bin/wg bin/wg-quick bin/fakewg bin/bench bin/empty ## times beside the originals', as tables (root; 10 minutes; SHORT=-short: 3)
+	@bin/bench $(SHORT)
+	@echo
+	@bin/bench -quick $(SHORT)
 
 .PHONY: clean
 clean: ## remove what was built

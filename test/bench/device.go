@@ -45,7 +45,7 @@ func (q *quick) setconf() error {
 		var times [2][]time.Duration
 		var memory [2][]int
 		err := isolated(func() error {
-			for i := range q.runs(15) + 1 {
+			for i := range q.runs(7) + 1 {
 				for side, program := range []string{q.original, q.ours} {
 					took, kib, err := q.setconfOnce(program, empty, client.wg, peers)
 					if err != nil {

@@ -5,12 +5,12 @@
 // turns, and prints medians and ratios as Markdown tables. The devices are
 // served by fakewg in a mount namespace of its own; it needs root.
 //
-//	bench -ours bin/wg -original /usr/bin/wg -fakewg bin/fakewg -empty bin/empty
+//	bench [-short] -ours bin/wg -original /usr/bin/wg -fakewg bin/fakewg -empty bin/empty
 //
 // With -quick it is our wg-quick beside the original, on real devices in
 // network namespaces, which need /dev/net/tun.
 //
-//	bench -quick -ours-quick bin/wg-quick -original-quick /usr/bin/wg-quick
+//	bench -quick [-short] -ours-quick bin/wg-quick -original-quick /usr/bin/wg-quick
 package main
 
 import (
@@ -41,18 +41,17 @@ func main() {
 	flag.StringVar(&b.fakewg, "fakewg", "bin/fakewg", "the `program` that serves devices")
 	flag.StringVar(&b.empty, "empty", "bin/empty", "an empty Go `program`, the floor of start-up")
 	flag.IntVar(&b.scale, "runs", 100, "work in percent of the usual number of runs")
-	flag.BoolVar(&b.million, "million", false, "with a million peers too (some minutes)")
+	flag.BoolVar(&b.short, "short", false, "a quarter of the runs, and not what takes longest")
 	withQuick := flag.Bool("quick", false, "time wg-quick and the embedded device instead")
 	flag.StringVar(&q.ours, "ours-quick", "bin/wg-quick", "our wg-quick `program`")
 	flag.StringVar(&q.original, "original-quick", "/usr/bin/wg-quick", "the original wg-quick `program`")
-	flag.BoolVar(&q.short, "short", false, "with -quick: a quarter of the runs, and not what takes longest")
 	flag.Parse()
+	if b.short {
+		b.scale /= 4
+	}
 	run := b.run
 	if *withQuick {
-		q.originalWg, q.oursWg, q.scale = b.original, b.ours, b.scale
-		if q.short {
-			q.scale /= 4
-		}
+		q.originalWg, q.oursWg, q.scale, q.short = b.original, b.ours, b.scale, b.short
 		run = q.run
 	}
 	switch os.Getenv(namespaceVariable) {
@@ -75,7 +74,7 @@ func exit(err error) {
 type bench struct {
 	ours, original, fakewg, empty string
 	scale                         int
-	million                       bool
+	short                         bool
 	dir                           string
 }
 
@@ -105,7 +104,7 @@ func (b *bench) run() error {
 		return err
 	}
 	sizes := []size{{1, 2}, {1000, 2}, {100_000, 2}, {100_000, 10}}
-	if b.million {
+	if !b.short {
 		sizes = append(sizes, size{1_000_000, 1})
 	}
 	fmt.Print("| peers x allowed IPs | command | original | ours | ratio | spread of ours | memory: original | ours | ratio |\n" +
