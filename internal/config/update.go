@@ -30,7 +30,7 @@ type Live struct {
 // order, spacing, hooks and unknown keys stay, and a value that says the same
 // as before stays as it is written. A listen port, a mark and an MTU that the
 // file doesn't name were chosen at run time and are left out; so are addresses
-// in place of an endpoint's host name.
+// in place of an endpoint's host name, and keys that a hook sets.
 //
 // parse reads an address of an Address line.
 func (d *Document) Update(live Live, parse func(string) (netip.Prefix, error)) {
@@ -167,7 +167,7 @@ func (e *editor) iface(live Live) {
 		}
 		return
 	}
-	if live.PrivateKey.Set {
+	if live.PrivateKey.Set && (len(e.lines(parts, "PrivateKey")) > 0 || !e.hookSays("private-key")) {
 		e.set(parts, "PrivateKey", live.PrivateKey.Value.Base64(), func(old string) bool {
 			k, err := keys.Parse(old)
 			return err == nil && k.Clamp() == live.PrivateKey.Value.Clamp() // devices clamp
@@ -193,6 +193,20 @@ func (e *editor) iface(live Live) {
 	if live.MTU != 0 {
 		named("MTU", fmt.Sprint(live.MTU), func(old string) bool { return old == fmt.Sprint(live.MTU) })
 	}
+}
+
+// hookSays reports whether a hook that runs at up has all of these words: what
+// it sets is not for the file, a key least of all.
+func (e *editor) hookSays(words ...string) bool {
+	for _, name := range []string{"PreUp", "PostUp"} {
+		for _, i := range e.lines(e.parts, name) {
+			text := string(e.doc.Lines[i].Text)
+			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // start adds a line to those before the first.
@@ -310,7 +324,9 @@ func (e *editor) peer(p part, peer *device.Peer) {
 	if !peer.PresharedKey.IsZero() {
 		psk = peer.PresharedKey.Base64()
 	}
-	e.set(parts, "PresharedKey", psk, func(old string) bool { return old == psk })
+	if len(e.lines(parts, "PresharedKey")) > 0 || !e.hookSays("preshared-key", peer.PublicKey.Base64()) {
+		e.set(parts, "PresharedKey", psk, func(old string) bool { return old == psk })
+	}
 	if peer.Endpoint.IsValid() {
 		text := string(device.AppendEndpoint(nil, peer.Endpoint))
 		e.set(parts, "Endpoint", text, func(old string) bool {
