@@ -154,15 +154,30 @@ type logger struct {
 // device returns a device's logger of a level: "verbose" or "debug",
 // "silent", else errors only, as other implementations have it.
 func (l *logger) device(level string) *device.Logger {
-	d := &device.Logger{Verbosef: device.DiscardLogf, Errorf: l.logf}
+	d := &device.Logger{Verbosef: device.DiscardLogf, Errorf: l.errorf}
 	switch level {
 	case "verbose", "debug":
-		d.Verbosef = l.logf
+		d.Verbosef, d.Errorf = l.logf, l.logf
 	case "silent":
 		d.Errorf = device.DiscardLogf
 	}
 	return d
 }
+
+// errorf logs an error. That a peer isn't known where it is, is none: a server
+// waits for its clients to call. With a keepalive, the device would tell of
+// each of them again and again.
+func (l *logger) errorf(format string, args ...any) {
+	for _, a := range args {
+		if err, ok := a.(error); ok && err.Error() == noEndpoint {
+			return
+		}
+	}
+	l.logf(format, args...)
+}
+
+// noEndpoint is the text of the device's error, which is no value of its own.
+const noEndpoint = "no known endpoint for peer"
 
 func (l *logger) logf(format string, args ...any) {
 	l.once.Do(l.open)

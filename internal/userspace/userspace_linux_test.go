@@ -355,3 +355,40 @@ func TestLog(t *testing.T) {
 		}
 	})
 }
+
+// A server with keepalives that waits for its clients has nothing to log.
+func TestNoLogWithoutEndpoint(t *testing.T) {
+	isolated(t, func() {
+		dev := name(9)
+		if err := Start(t.Context(), dev); err != nil {
+			t.Fatal(err)
+		}
+		defer deleteLink(t, dev)
+		key := strings.Repeat("1", 64)
+		if got := ask(t, dev, "set=1\nprivate_key="+key+"\nlisten_port=40123"); got != "errno=0\n\n" {
+			t.Fatalf("set: %q", got)
+		}
+		if out, err := exec.Command("ip", "link", "set", dev, "up").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			sockets, err := os.ReadFile("/proc/thread-self/net/udp")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(sockets), fmt.Sprintf(":%04X ", 40123)) {
+				break // the device is up
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the device is not up after 20 seconds")
+			}
+		}
+		// That it can't call the peer is found before the answer.
+		if got := ask(t, dev, "set=1\npublic_key="+strings.Repeat("2", 64)+"\npersistent_keepalive_interval=25"); got != "errno=0\n\n" {
+			t.Fatalf("set: %q", got)
+		}
+		if text, err := os.ReadFile(filepath.Join(logDir, dev+".log")); err == nil {
+			t.Errorf("it logged: %s", text)
+		}
+	})
+}
