@@ -138,8 +138,9 @@ func (h host) Addresses(ctx context.Context, dev string) (list []netip.Prefix, m
 
 // Difference implements [quick.Observer]. The device is read twice, since only
 // all of it tells what differs; so not all of it is kept.
-func (h host) Difference(ctx context.Context, dev string, want *device.Change) (change, undo *device.Change, err error) {
+func (h host) Difference(ctx context.Context, dev string, want *device.Change, keepKeys bool) (change, undo *device.Change, err error) {
 	d := differenceSink{Sync: device.NewSync(want)}
+	d.KeepPresharedKeys = keepKeys
 	if err := h.client.Read(ctx, dev, &d); err != nil {
 		return nil, nil, err
 	}

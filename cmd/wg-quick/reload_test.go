@@ -143,6 +143,35 @@ func TestReloadKeepsWhatTheFileDoesNotName(t *testing.T) {
 	})
 }
 
+// A preshared key that a hook sets isn't in the file, and stays; one that the
+// file had goes with its line.
+func TestReloadPresharedKey(t *testing.T) {
+	const set = `PostUp = wg set %i peer oPAV6vaDTbOoSToT9CosLOXKJeMMpc4BqH8gEWNsGTs= preshared-key <(echo 0MCx+JR3vXNDsntA4WlDeki8EkW5vdj2QudEq39TC3M=)`
+	isolated(t, func(s *site) {
+		for _, own := range []string{ordinary + "\n" + set, ordinary} {
+			path := s.file("wg0", own, "10.50.0.0/16")
+			if own == ordinary {
+				s.file("wg0", own, "10.50.0.0/16\nPresharedKey = 0MCx+JR3vXNDsntA4WlDeki8EkW5vdj2QudEq39TC3M=")
+			}
+			if got := s.wgQuick("up", path); got.status != 0 {
+				t.Fatalf("up: %+v", got)
+			}
+			s.file("wg0", own+"\nMTU = 1300", "10.51.0.0/16")
+			if got := s.wgQuick("reload", path); got.status != 0 {
+				t.Errorf("reload: %+v", got)
+			}
+			out, err := exec.Command("wg", "show", "wg0", "preshared-keys").Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if none := strings.Contains(string(out), "(none)"); none != (own == ordinary) {
+				t.Errorf("with\n%s\nthere is no preshared key after the reload: %v", own, none)
+			}
+			s.wgQuick("down", path)
+		}
+	})
+}
+
 // A reload that fails, here at a route that is there already, changes nothing.
 func TestReloadFails(t *testing.T) {
 	isolated(t, func(s *site) {

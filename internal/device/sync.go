@@ -18,6 +18,10 @@ import (
 // Make one with [NewSync], call [Sync.Peer] for every peer of the device, then
 // [Sync.Change].
 type Sync struct {
+	// KeepPresharedKeys leaves a preshared key to a peer for which none is
+	// wanted: somebody else sets them.
+	KeepPresharedKeys bool
+
 	want     *Change
 	states   []syncState // of want.Peers
 	next     int         // where the device's next peer is likely to stand in want
@@ -57,7 +61,7 @@ func (s *Sync) Peer(p *Peer) {
 	}
 	want, st := &s.want.Peers[i], &s.states[i]
 	st.known = true
-	st.dropKey = !want.PresharedKey.Set && !p.PresharedKey.IsZero()
+	st.dropKey = !s.KeepPresharedKeys && !want.PresharedKey.Set && !p.PresharedKey.IsZero()
 	st.dropKeepalive = !want.PersistentKeepalive.Set && p.PersistentKeepalive != 0
 	st.ownsAll = s.sameAllowedIPs(want.AllowedIPs, p.AllowedIPs)
 	st.equal = st.ownsAll && !st.dropKey && !st.dropKeepalive && !want.Remove && want.ReplaceAllowedIPs &&

@@ -39,8 +39,9 @@ type Observer interface {
 
 	// Difference returns the request that makes the device dev what want says,
 	// and the one that takes that back. What want says nothing of stays, but for
-	// peers. Both are nil if nothing differs.
-	Difference(ctx context.Context, dev string, want *device.Change) (change, undo *device.Change, err error)
+	// peers; with keepKeys also their preshared keys. Both are nil if nothing
+	// differs.
+	Difference(ctx context.Context, dev string, want *device.Change, keepKeys bool) (change, undo *device.Change, err error)
 
 	// Addresses returns the addresses of the link dev, and its MTU in bytes.
 	Addresses(ctx context.Context, dev string) (list []netip.Prefix, mtu int, err error)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"wgtools/internal/config"
 	"wgtools/internal/plan"
@@ -42,7 +43,7 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 	if err := r.stands(ctx); err != nil {
 		return err
 	}
-	change, undo, err := s.Look.Difference(ctx, t.Dev, &t.Device)
+	change, undo, err := s.Look.Difference(ctx, t.Dev, &t.Device, t.hookSets("preshared-key"))
 	if err != nil {
 		return err
 	}
@@ -67,6 +68,12 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 	record.Beyond, record.Config, record.Table = r.have.Beyond, t.Config, t.Table.String()
 	s.note(record)
 	return nil
+}
+
+// hookSets reports whether a hook that runs at up speaks of a setting of wg's:
+// what it sets isn't in the file.
+func (t *Tunnel) hookSets(word string) bool {
+	return slices.ContainsFunc(slices.Concat(t.PreUp, t.PostUp), func(v config.Value) bool { return strings.Contains(v.Text, word) })
 }
 
 // stands reads what of the tunnel there is.

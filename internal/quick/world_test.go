@@ -111,7 +111,7 @@ func (w *world) Peers(context.Context, string) (p quick.Peers, err error) {
 	return p, nil
 }
 
-func (w *world) Difference(_ context.Context, _ string, want *device.Change) (change, undo *device.Change, err error) {
+func (w *world) Difference(_ context.Context, _ string, _ *device.Change, _ bool) (change, undo *device.Change, err error) {
 	return w.change, &device.Change{}, nil
 }
 
