@@ -217,31 +217,34 @@ func all(want *device.Change, have []device.Peer) *device.Change {
 	return &c
 }
 
+// randomChange returns a change of a few peers who have allowed IPs in common.
+func randomChange(rng *rand.Rand) *device.Change {
+	c := &device.Change{}
+	for range rng.IntN(7) {
+		p := device.PeerChange{PublicKey: key(byte(rng.IntN(8))), ReplaceAllowedIPs: rng.IntN(20) > 0}
+		if rng.IntN(4) == 0 {
+			p.PresharedKey = device.Some(key(byte(rng.IntN(2))))
+		}
+		if rng.IntN(4) == 0 {
+			p.PersistentKeepalive = device.Some(uint16(rng.IntN(2)))
+		}
+		if rng.IntN(4) == 0 {
+			p.Endpoint = netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(rng.IntN(2)))
+		}
+		for range rng.IntN(4) {
+			a := ip(fmt.Sprintf("10.0.0.%d/%d", rng.IntN(6), 31+rng.IntN(2)))
+			a.Remove = !p.ReplaceAllowedIPs && rng.IntN(2) == 0
+			p.AllowedIPs = append(p.AllowedIPs, a)
+		}
+		c.Peers = append(c.Peers, p)
+	}
+	return c
+}
+
 // However little a Sync sends, the device ends as if everything had been sent.
 func TestSyncEndsAsIfAllWereSent(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	random := func() *device.Change {
-		c := &device.Change{}
-		for range rng.IntN(7) {
-			p := device.PeerChange{PublicKey: key(byte(rng.IntN(8))), ReplaceAllowedIPs: rng.IntN(20) > 0}
-			if rng.IntN(4) == 0 {
-				p.PresharedKey = device.Some(key(byte(rng.IntN(2))))
-			}
-			if rng.IntN(4) == 0 {
-				p.PersistentKeepalive = device.Some(uint16(rng.IntN(2)))
-			}
-			if rng.IntN(4) == 0 {
-				p.Endpoint = netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(rng.IntN(2)))
-			}
-			for range rng.IntN(4) {
-				a := ip(fmt.Sprintf("10.0.0.%d/%d", rng.IntN(6), 31+rng.IntN(2)))
-				a.Remove = !p.ReplaceAllowedIPs && rng.IntN(2) == 0
-				p.AllowedIPs = append(p.AllowedIPs, a)
-			}
-			c.Peers = append(c.Peers, p)
-		}
-		return c
-	}
+	random := func() *device.Change { return randomChange(rng) }
 	spared := 0
 	for round := range 20_000 {
 		var ours, theirs world
@@ -270,5 +273,66 @@ func TestSyncEndsAsIfAllWereSent(t *testing.T) {
 	}
 	if spared < 1000 {
 		t.Errorf("only %d of 20000 syncs sent less than everything", spared)
+	}
+}
+
+// An Undo leaves the device as it was before a sync, but for endpoints that
+// peers had none of: devices can't forget one.
+func TestUndo(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for round := range 20_000 {
+		var w world
+		start, want := randomChange(rng), randomChange(rng)
+		start.ReplacePeers = true
+		w.apply(start)
+		before := w.list()
+		change := sync(want, before...)
+		undo := device.NewUndo(change)
+		undo.Device(&device.Device{})
+		for i := range before {
+			undo.Peer(&before[i])
+		}
+		w.apply(change)
+		w.apply(undo.Change())
+		after := w.list()
+		for _, list := range [][]device.Peer{before, after} {
+			slices.SortFunc(list, func(a, b device.Peer) int { return slices.Compare(a.PublicKey[:], b.PublicKey[:]) })
+			for i := range list {
+				slices.SortFunc(list[i].AllowedIPs, netip.Prefix.Compare)
+			}
+		}
+		for i := range min(len(before), len(after)) {
+			if !before[i].Endpoint.IsValid() {
+				after[i].Endpoint = netip.AddrPort{}
+			}
+		}
+		if !reflect.DeepEqual(after, before) {
+			t.Fatalf("round %d: device\n%+v\nchange\n%+v\nundo\n%+v\nended as\n%+v", round, before, change, undo.Change(), after)
+		}
+	}
+}
+
+// Of the device itself an Undo puts back what the change sets, and only that.
+func TestUndoOfDevice(t *testing.T) {
+	have := device.Device{PrivateKey: device.Some(key(1)), ListenPort: 7, Fwmark: 9}
+	for name, tt := range map[string]struct{ change, want device.Change }{
+		"nothing": {},
+		"all": {device.Change{PrivateKey: device.Some(key(2)), ListenPort: device.Some[uint16](8), Fwmark: device.Some[uint32](0)},
+			device.Change{PrivateKey: device.Some(key(1)), ListenPort: device.Some[uint16](7), Fwmark: device.Some[uint32](9)}},
+		"the port": {device.Change{ListenPort: device.Some[uint16](8)}, device.Change{ListenPort: device.Some[uint16](7)}},
+	} {
+		undo := device.NewUndo(&tt.change)
+		undo.Device(&have)
+		if got := undo.Change(); !reflect.DeepEqual(*got, tt.want) {
+			t.Errorf("%s: %+v, want %+v", name, *got, tt.want)
+		}
+		tt.change.Omit(&have)
+		if name == "nothing" != tt.change.IsEmpty() {
+			t.Errorf("%s: what is left of the change is %+v", name, tt.change)
+		}
+		same := tt.want
+		if same.Omit(&have); !same.IsEmpty() {
+			t.Errorf("%s: what is there already is left: %+v", name, same)
+		}
 	}
 }
