@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +33,10 @@ func needOriginal(t *testing.T) {
 func (s *site) withResolvconf() {
 	s.t.Helper()
 	s.ip("address add 2001:db8:1::2/64 dev uplink nodad")
+	// The kernel makes the route to itself when it gets to it.
+	for !strings.Contains(s.ip("-6 route show table local"), "local 2001:db8:1::2 ") {
+		time.Sleep(time.Millisecond)
+	}
 	s.ip("-6 route add default via 2001:db8:1::1")
 	s.ip("-6 route add 2001:db8:2::/64 via 2001:db8:1::3")
 	script := `#!/bin/sh
@@ -224,7 +229,8 @@ func (s *site) settled(path string) {
 	}
 }
 
-// inside returns the pids of processes of that name in this network namespace.
+// inside returns the pids of processes of these names in this network
+// namespace, without any of all that were started in it.
 func inside(t *testing.T, names ...string) (pids []int) {
 	t.Helper()
 	own, err := os.Readlink("/proc/thread-self/ns/net")
@@ -240,13 +246,11 @@ func inside(t *testing.T, names ...string) (pids []int) {
 		line, _ := os.ReadFile(dir + "/cmdline")
 		program, _, _ := strings.Cut(string(line), "\x00")
 		var pid int
-		if _, err := fmt.Sscanf(dir, "/proc/%d", &pid); err != nil || ns != own {
+		if _, err := fmt.Sscanf(dir, "/proc/%d", &pid); err != nil || ns != own || pid == os.Getpid() {
 			continue
 		}
-		for _, name := range names {
-			if filepath.Base(program) == name {
-				pids = append(pids, pid)
-			}
+		if len(names) == 0 || slices.Contains(names, filepath.Base(program)) {
+			pids = append(pids, pid)
 		}
 	}
 	return pids

@@ -96,17 +96,24 @@ func (s *site) state() string {
 // same checks that the state is again what it was.
 func (s *site) same(before string) {
 	s.t.Helper()
-	after := s.state()
+	for _, text := range changed(before, s.state()) {
+		s.t.Error(text)
+	}
+}
+
+// changed says in which lines two states differ.
+func changed(before, after string) (list []string) {
 	for line := range strings.Lines(after) {
 		if !strings.Contains(before, line) {
-			s.t.Errorf("the state has now: %s", line)
+			list = append(list, "the state has now: "+line)
 		}
 	}
 	for line := range strings.Lines(before) {
 		if !strings.Contains(after, line) {
-			s.t.Errorf("the state has no more: %s", line)
+			list = append(list, "the state has no more: "+line)
 		}
 	}
+	return list
 }
 
 // file writes a configuration file and returns its path.
