@@ -41,7 +41,8 @@ func (a *app) open(arg string) (*file, error) {
 	if bareName.MatchString(arg) {
 		path = filepath.Join(configDir, arg+".conf")
 	}
-	if _, err := os.Stat(path); err != nil {
+	st, err := os.Stat(path)
+	if err != nil {
 		p := &problem{line: fmt.Sprintf("%s: `%s' does not exist", a.prog, path), cause: err}
 		switch {
 		case os.IsPermission(err):
@@ -63,7 +64,9 @@ func (a *app) open(arg string) (*file, error) {
 	if abs, err := filepath.Abs(f.path); err == nil {
 		f.path = abs
 	}
-	var err error
+	if st.Mode()&(fs.ModeDir|fs.ModeDevice) != 0 { // one may have no end
+		return nil, &problem{line: fmt.Sprintf("%s: `%s' is no file", a.prog, path)}
+	}
 	if f.text, err = os.ReadFile(f.path); err != nil {
 		return nil, err
 	}

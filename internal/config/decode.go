@@ -275,7 +275,7 @@ func (d *decoder) surplus() bool {
 }
 
 // enough reports whether another problem would only be counted.
-func (d *decoder) enough() bool { return d.err != nil && len(d.err.Problems) == maxProblems }
+func (d *decoder) enough() bool { return d.err != nil && len(d.err.Problems) == MaxProblems }
 
 // parsing are the lines that the original prints for a mistake in a line.
 func parsing(line string) []string { return []string{line, "Configuration parsing error"} }

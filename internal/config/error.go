@@ -13,8 +13,8 @@ import (
 	"wgtools/internal/keys"
 )
 
-// maxProblems is how many problems of one file are told; the rest is counted.
-const maxProblems = 10
+// MaxProblems is how many problems of one file are told; the rest is counted.
+const MaxProblems = 10
 
 // An Error is what is wrong in a file: the first problem, as the original
 // tells it, then all of them with their places.

@@ -70,6 +70,10 @@ func NewTunnel(dev string, doc *config.Document, c *config.Config, tables func(n
 		if bad.file.Problems == nil {
 			bad.original = []string{original}
 		}
+		if len(bad.file.Problems) == config.MaxProblems {
+			bad.file.More++
+			return
+		}
 		bad.file.Problems = append(bad.file.Problems, config.Problem{Pos: v.Pos, Reason: fmt.Sprintf("%s: %v", key, err), Hint: hint})
 	}
 	for _, v := range q.Addresses {
