@@ -132,6 +132,12 @@ bench: bench-deps bin/wg bin/wg-quick bin/fakewg bin/bench bin/empty ## times be
 	@echo
 	@bin/bench -quick $(SHORT)
 
+RUNS := 5
+
+.PHONY: leak
+leak: bin/wg-quick ## packets in clear around up, reload and down, beside the original's, as a table (root)
+	@$(GO) test ./cmd/wg-quick -run '^TestLeak$$' -v -count=1 -timeout 30m -args -leak-runs $(RUNS) -leak-bin $(CURDIR)/bin | sed -n 's/^ *|/|/p; /^ *[a-z_]*_test.go:/p; /^--- \|^FAIL\|^ok/p'
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin dist .cache
