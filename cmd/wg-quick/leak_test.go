@@ -33,7 +33,7 @@ var rows = []row{
 	{"`up`: from its start until IPv6 is in the tunnel", "ms", false},
 	{"`up`: from its start until IPv4 is in the tunnel", "ms", false},
 	{"`up`: from a family's first rule or route until it is in the tunnel", "ms", false},
-	{"`up`: sent in clear meanwhile", "packets", false},
+	{"`up`: sent in clear meanwhile", "packets", true},
 	{"`up`: sent in clear from then on", "packets", true},
 	{"`up`: to the LAN, gone astray", "packets", true},
 	{"`up`: to the tunnel's resolver, in clear", "queries", true},
@@ -175,7 +175,15 @@ func (s *site) leaks(f figures, q program) {
 		first, in := w.comes(up, v6)
 		f.add(t, "`up`: from its start until "+name, ms(in-up.from))
 		gap = max(gap, ms(in-first))
-		clearInGap += w.clear(i, span{first, in})
+		// Between two messages of one send a packet may just fit in, but not
+		// in most of three times.
+		var inGap []float64
+		for _, coming := range []span{up, again, failing} {
+			first, in := w.comes(coming, v6)
+			inGap = append(inGap, w.clear(i, span{first, in}))
+		}
+		slices.Sort(inGap)
+		clearInGap += inGap[1]
 		clearUp += w.clear(i, span{in, up.to})
 		out := w.goes(down, v6)
 		clearDown += w.clearBefore(i, span{up.to, out})
