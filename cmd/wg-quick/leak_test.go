@@ -68,8 +68,8 @@ func (f figures) add(t *testing.T, prefix string, value float64) {
 	f[rows[i].name] = append(f[rows[i].name], value)
 }
 
-// A program is a wg-quick: ours or the original.
-type program struct {
+// A contestant is a wg-quick: ours or the original.
+type contestant struct {
 	path string
 	run  func(args ...string) result
 }
@@ -83,13 +83,13 @@ func TestLeak(t *testing.T) {
 	ours, theirs := figures{}, figures{}
 	for range *leakRuns {
 		t.Run("ours", func(t *testing.T) {
-			isolated(t, func(s *site) { s.leaks(ours, program{"wg-quick", s.wgQuick}) })
-			isolated(t, func(s *site) { s.leaksOfTwo(ours, program{"wg-quick", s.wgQuick}) })
+			isolated(t, func(s *site) { s.leaks(ours, contestant{"wg-quick", s.wgQuick}) })
+			isolated(t, func(s *site) { s.leaksOfTwo(ours, contestant{"wg-quick", s.wgQuick}) })
 		})
 		t.Run("theirs", func(t *testing.T) {
 			needOriginal(t)
-			isolated(t, func(s *site) { s.leaks(theirs, program{original, s.theirs}) })
-			isolated(t, func(s *site) { s.leaksOfTwo(theirs, program{original, s.theirs}) })
+			isolated(t, func(s *site) { s.leaks(theirs, contestant{original, s.theirs}) })
+			isolated(t, func(s *site) { s.leaksOfTwo(theirs, contestant{original, s.theirs}) })
 		})
 	}
 	out := t.Output()
@@ -127,7 +127,7 @@ func during(f func()) span {
 }
 
 // expectStatus runs q and checks whether it succeeds.
-func (q program) expectStatus(t *testing.T, ok bool, args ...string) {
+func (q contestant) expectStatus(t *testing.T, ok bool, args ...string) {
 	t.Helper()
 	if got := q.run(args...); (got.status == 0) != ok {
 		t.Fatalf("%s %s: %+v", q.path, args, got)
@@ -135,7 +135,7 @@ func (q program) expectStatus(t *testing.T, ok bool, args ...string) {
 }
 
 // leaks watches one tunnel.
-func (s *site) leaks(f figures, q program) {
+func (s *site) leaks(f figures, q contestant) {
 	t := s.t
 	file := func(own, peer string) string {
 		return s.file("wg0", "Address = 10.7.0.2/32, fd07::2/128\nDNS = "+resolver+own, "0.0.0.0/0, ::/0\nEndpoint = 203.0.113.7:51820"+peer)
@@ -226,7 +226,7 @@ func (s *site) leaks(f figures, q program) {
 }
 
 // syncconf is what the original's unit does for a reload.
-func (s *site) syncconf(q program, path string) {
+func (s *site) syncconf(q contestant, path string) {
 	s.t.Helper()
 	if _, err := exec.LookPath("wg"); err != nil {
 		s.t.Log("no reload by wg syncconf: wg isn't installed (Debian: wireguard-tools)")
@@ -241,7 +241,7 @@ func (s *site) syncconf(q program, path string) {
 
 // leaksOfTwo watches two full tunnels: from when the first one is up until
 // the last one goes, nothing is in clear.
-func (s *site) leaksOfTwo(f figures, q program) {
+func (s *site) leaksOfTwo(f figures, q contestant) {
 	t := s.t
 	file := func(n int, own string) string {
 		return s.file(fmt.Sprintf("wg%d", n), fmt.Sprintf("Address = 10.7.%d.2/32, fd07:%[1]d::2/128%s", n, own),
