@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	leakRuns = flag.Int("leak-runs", 1, "how often each side is watched for leaks; the table has the medians")
+	leakRuns = flag.Int("leak-runs", 0, "how often ours and the original are watched for leaks, for a table of medians; 0 is ours, once")
 	leakBin  = flag.String("leak-bin", "", "the `directory` of our wg-quick to watch; else the test's own program is it")
 )
 
@@ -81,11 +81,14 @@ func TestLeak(t *testing.T) {
 		t.Setenv("PATH", *leakBin+":"+os.Getenv("PATH"))
 	}
 	ours, theirs := figures{}, figures{}
-	for range *leakRuns {
+	for range max(*leakRuns, 1) {
 		t.Run("ours", func(t *testing.T) {
 			isolated(t, func(s *site) { s.leaks(ours, contestant{"wg-quick", s.wgQuick}) })
 			isolated(t, func(s *site) { s.leaksOfTwo(ours, contestant{"wg-quick", s.wgQuick}) })
 		})
+		if *leakRuns == 0 {
+			break
+		}
 		t.Run("theirs", func(t *testing.T) {
 			needOriginal(t)
 			isolated(t, func(s *site) { s.leaks(theirs, contestant{original, s.theirs}) })
