@@ -80,6 +80,7 @@ func serve(dev string, logs *logger, up func()) error {
 	ctx, hangUp := context.WithCancel(context.Background())
 	defer func() {
 		l.Close()
+		logs.ending.Store(true)
 		d.Down()
 		hangUp()
 	}()
@@ -149,6 +150,9 @@ type logger struct {
 	dev  string
 	once sync.Once
 	out  io.Writer
+	// ending says that errors mean nothing: sockets are closed before peers are
+	// stopped, and what is due just then can't be sent.
+	ending atomic.Bool
 }
 
 // device returns a device's logger of a level: "verbose" or "debug",
@@ -168,6 +172,9 @@ func (l *logger) device(level string) *device.Logger {
 // waits for its clients to call. With a keepalive, the device would tell of
 // each of them again and again.
 func (l *logger) errorf(format string, args ...any) {
+	if l.ending.Load() {
+		return
+	}
 	for _, a := range args {
 		if err, ok := a.(error); ok && err.Error() == noEndpoint {
 			return
