@@ -153,6 +153,9 @@ func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
 	if err := s.Tx.Apply(ctx, t.hooks("PostUp", t.PostUp)...); err != nil {
 		return err
 	}
+	if ctx.Err() != nil { // during the last step
+		return context.Cause(ctx)
+	}
 	r.record.Phase = Up
 	s.note(r.record)
 	return nil

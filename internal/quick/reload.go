@@ -65,6 +65,9 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 	if err := r.network(ctx); err != nil {
 		return err
 	}
+	if ctx.Err() != nil { // during the last step
+		return context.Cause(ctx)
+	}
 	record.Beyond, record.Config, record.Table = r.have.Beyond, t.Config, t.Table.String()
 	s.note(record)
 	return nil
