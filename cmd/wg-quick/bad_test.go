@@ -6,10 +6,12 @@ package main
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A name that is taken, by a link that is no tunnel.
@@ -78,6 +80,45 @@ func TestUnreadable(t *testing.T) {
 	if want := "wg-quick: open " + path + ": permission denied\n"; string(out) != want || c.ProcessState.ExitCode() != 1 {
 		t.Errorf("exit status %d, printed %q; want 1, %q", c.ProcessState.ExitCode(), out, want)
 	}
+}
+
+// A pipe that nobody writes to is no reason to stay: Ctrl-C ends the reading.
+func TestPipe(t *testing.T) {
+	ours := make(chan os.Signal, 1)
+	signal.Notify(ours, syscall.SIGINT) // one that is ignored here would be there too
+	defer signal.Stop(ours)
+	isolated(t, func(s *site) {
+		path := filepath.Join(s.dir, "wg0.conf")
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before := s.state()
+		for _, verb := range []string{"up", "down", "save", "strip"} {
+			var errs strings.Builder
+			c := s.command(verb, path)
+			c.Stderr = &errs
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			timer := time.AfterFunc(20*time.Second, func() { c.Process.Kill() })
+			var w *os.File
+			if err := await(func() (opened bool) { // once it reads, a writer can come
+				var err error
+				w, err = os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+				return err == nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			c.Process.Signal(syscall.SIGINT)
+			c.Wait()
+			timer.Stop()
+			w.Close()
+			if want := "wg-quick: interrupt signal received\n"; c.ProcessState.ExitCode() != 1 || errs.String() != want {
+				t.Errorf("%s: exit status %d, printed %q; want 1, %q", verb, c.ProcessState.ExitCode(), errs.String(), want)
+			}
+		}
+		s.same(before)
+	})
 }
 
 // Files at the ends of what there can be.

@@ -36,7 +36,7 @@ type file struct {
 
 // open finds the file that arg means and reads it. The interface's name is
 // the file's as asked for, even if that is a link to one of another name.
-func (a *app) open(arg string) (*file, error) {
+func (a *app) open(ctx context.Context, arg string) (*file, error) {
 	path := arg
 	if bareName.MatchString(arg) {
 		path = filepath.Join(configDir, arg+".conf")
@@ -67,11 +67,29 @@ func (a *app) open(arg string) (*file, error) {
 	if st.Mode()&(fs.ModeDir|fs.ModeDevice) != 0 { // one may have no end
 		return nil, &problem{line: fmt.Sprintf("%s: `%s' is no file", a.prog, path)}
 	}
-	if f.text, err = os.ReadFile(f.path); err != nil {
+	if f.text, err = readFile(ctx, f.path); err != nil {
 		return nil, err
 	}
 	a.warnAccessible(f.path)
 	return f, nil
+}
+
+// readFile is [os.ReadFile], until ctx is done: nobody may ever write to a
+// pipe, and a server may not answer.
+func readFile(ctx context.Context, path string) ([]byte, error) {
+	var text []byte
+	read := make(chan error, 1)
+	go func() {
+		var err error
+		text, err = os.ReadFile(path)
+		read <- err
+	}()
+	select {
+	case err := <-read:
+		return text, err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func exists(path string) bool {
@@ -120,7 +138,7 @@ func (a *app) up(ctx context.Context, arg string) error {
 	if err := a.needRoot("up", arg); err != nil {
 		return err
 	}
-	f, err := a.open(arg)
+	f, err := a.open(ctx, arg)
 	if err != nil {
 		return err
 	}
@@ -141,7 +159,7 @@ func (a *app) reload(ctx context.Context, arg string) error {
 	if err := a.needRoot("reload", arg); err != nil {
 		return err
 	}
-	f, err := a.open(arg)
+	f, err := a.open(ctx, arg)
 	if err != nil {
 		return err
 	}
@@ -159,9 +177,9 @@ func (a *app) down(ctx context.Context, arg string) error {
 	if err := a.needRoot("down", arg); err != nil {
 		return err
 	}
-	f, t, err := a.teardown(arg)
+	f, t, err := a.teardown(ctx, arg)
 	if err != nil {
-		if t = a.recorded(arg); t == nil {
+		if t = a.recorded(arg); t == nil || ctx.Err() != nil {
 			return err
 		}
 		a.report(err)
@@ -175,8 +193,8 @@ func (a *app) down(ctx context.Context, arg string) error {
 }
 
 // teardown returns what the file of arg says of taking its tunnel down.
-func (a *app) teardown(arg string) (*file, *quick.Tunnel, error) {
-	f, err := a.open(arg)
+func (a *app) teardown(ctx context.Context, arg string) (*file, *quick.Tunnel, error) {
+	f, err := a.open(ctx, arg)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -231,7 +249,7 @@ func (a *app) save(ctx context.Context, arg string) error {
 	if err := a.needRoot("save", arg); err != nil {
 		return err
 	}
-	f, err := a.open(arg)
+	f, err := a.open(ctx, arg)
 	if err != nil {
 		return err
 	}
@@ -242,8 +260,8 @@ func (a *app) save(ctx context.Context, arg string) error {
 }
 
 // strip needs no root: it only reads a file, if it may.
-func (a *app) strip(_ context.Context, arg string) error {
-	f, err := a.open(arg)
+func (a *app) strip(ctx context.Context, arg string) error {
+	f, err := a.open(ctx, arg)
 	if err != nil {
 		return err
 	}
