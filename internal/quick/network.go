@@ -207,6 +207,7 @@ func (r *raising) full(ctx context.Context, current uint32, v4, v6 bool) error {
 	if err != nil {
 		return err
 	}
+	r.d.kind = r.Look.FirewallKind(ctx)
 	if r.d.programs, err = r.Look.FirewallPrograms(ctx, dev); err != nil {
 		return err
 	}
@@ -254,7 +255,6 @@ func (r *raising) full(ctx context.Context, current uint32, v4, v6 bool) error {
 		}
 		want.Defaults = append(want.Defaults, d)
 	}
-	r.d.kind = r.Look.FirewallKind(ctx)
 	return r.advance(ctx, want)
 }
 

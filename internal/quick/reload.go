@@ -40,6 +40,15 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 	if err := config.ResolveNames(t.Device.Peers, t.Names, s.Names); err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			if undo := s.Tx.Rollback(ctx); undo != nil {
+				err = errors.Join(err, undo)
+				before.Beyond = either(before.Beyond, record.Beyond)
+			}
+			s.note(&before)
+		}
+	}()
 	if err := r.stands(ctx); err != nil {
 		return err
 	}
@@ -47,12 +56,6 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Tx.Rollback(ctx))
-			s.note(&before)
-		}
-	}()
 	if change != nil {
 		step := plan.Step{
 			Do:   plan.Configure{Dev: t.Dev, Change: change, Sync: true},
@@ -106,10 +109,12 @@ func (r *raising) promote(ctx context.Context) error {
 		return p.Addr().Is4() && !slices.Contains(r.t.Addresses, p)
 	})
 	name := "net/ipv4/conf/" + r.t.Dev + "/promote_secondaries"
-	if now, err := r.Look.Sysctl(ctx, name); !goes || err != nil || now == "1" {
+	now, err := r.Look.Sysctl(ctx, name)
+	if !goes || err != nil || now == "1" {
 		return nil
 	}
-	if err := r.Tx.Apply(ctx, plan.Step{Do: plan.SetSysctl{Name: name, Value: "1"}}); err != nil && ctx.Err() != nil {
+	step := plan.Step{Do: plan.SetSysctl{Name: name, Value: "1"}, Undo: plan.SetSysctl{Name: name, Value: now}}
+	if err := r.Tx.Apply(ctx, step); err != nil && ctx.Err() != nil {
 		return err
 	}
 	return nil
