@@ -107,11 +107,7 @@ func (j *journal) Write(r *quick.Record) error {
 
 // Remove implements [quick.Journal]. The directory goes with its last file.
 func (j *journal) Remove(dev string) error {
-	if err := removeIfThere(j.path(dev)); err != nil {
-		return err
-	}
-	_ = removeIfThere(j.path(dev) + ".tmp") // of a sudden end
-	return nil
+	return removeIfThere(j.path(dev))
 }
 
 // Others implements [quick.Journal].
@@ -153,7 +149,7 @@ var errLocked = errors.New("locked")
 // unlock is called. With wait it waits for another process that has it. Where
 // there can be no lock, as on a read-only file system, there is none.
 func (j *journal) lock(ctx context.Context, dev string, wait bool) (unlock func(), err error) {
-	path := filepath.Join(j.dir, dev+j.suffix+".lock")
+	path := j.lockPath(dev)
 	for {
 		if err := os.MkdirAll(j.dir, 0o755); err != nil {
 			return func() {}, nil
@@ -167,7 +163,7 @@ func (j *journal) lock(ctx context.Context, dev string, wait bool) (unlock func(
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil && sameFile(f, path) {
-			return func() { j.unlock(f, path) }, nil
+			return func() { j.unlock(f, dev) }, nil
 		}
 		f.Close()
 		switch {
@@ -184,10 +180,23 @@ func (j *journal) lock(ctx context.Context, dev string, wait bool) (unlock func(
 	}
 }
 
+func (j *journal) lockPath(dev string) string {
+	return filepath.Join(j.dir, dev+j.suffix+".lock")
+}
+
 // unlock removes the file while it is locked, so that nobody can lock one that
-// nobody else will find.
-func (j *journal) unlock(f *os.File, path string) {
-	_ = os.Remove(path)
+// nobody else will find. What a sudden end left goes too: half a record, and
+// the lock of all tunnels.
+func (j *journal) unlock(f *os.File, dev string) {
+	if dev != "" {
+		_ = os.Remove(j.path(dev) + ".tmp")
+		if exists(j.lockPath("")) {
+			if unlock, err := j.lock(context.Background(), "", false); err == nil {
+				unlock()
+			}
+		}
+	}
+	_ = os.Remove(j.lockPath(dev))
 	f.Close()
 	_ = os.Remove(j.dir) // if it is empty
 }
