@@ -280,7 +280,7 @@ func TestSyncEndsAsIfAllWereSent(t *testing.T) {
 // peers had none of: devices can't forget one.
 func TestUndo(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for round := range 20_000 {
+	for round := range 5_000 {
 		var w world
 		start, want := randomChange(rng), randomChange(rng)
 		start.ReplacePeers = true
