@@ -54,6 +54,7 @@ type key struct {
 	public  bool   // its value is a key that may be printed
 	raw     bool   // decode gets its value with the white space in it
 	hook    bool   // its value is a command, in which "#" is no comment
+	list    bool   // its value is a list of words
 	expects string // its value, for people
 	decode  func(d *decoder, value []byte) error
 	quick   func(q *QuickOptions, v Value)
@@ -74,8 +75,8 @@ func init() {
 		{name: "AllowedIPs", section: peerSection, raw: true, decode: (*decoder).allowedIPs, expects: "a list of IP/CIDR"},
 		{name: "Endpoint", section: peerSection, decode: (*decoder).endpoint, expects: "HOST:PORT"},
 		{name: "PersistentKeepalive", section: peerSection, decode: (*decoder).keepalive, expects: "seconds, or off"},
-		{name: "Address", section: interfaceSection, dialect: Quick, quick: addAddresses, expects: "a list of IP/CIDR"},
-		{name: "DNS", section: interfaceSection, dialect: Quick, quick: addDNS, expects: "a list of name servers and search domains"},
+		{name: "Address", section: interfaceSection, dialect: Quick, list: true, quick: addAddresses, expects: "a list of IP/CIDR"},
+		{name: "DNS", section: interfaceSection, dialect: Quick, list: true, quick: addDNS, expects: "a list of name servers and search domains"},
 		{name: "MTU", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.MTU = v }, expects: "bytes"},
 		{name: "Table", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.Table = v }, expects: "auto, off or a routing table"},
 		{name: "PreUp", section: interfaceSection, dialect: Quick, hook: true, quick: func(q *QuickOptions, v Value) { q.PreUp = append(q.PreUp, v) }, expects: "a command"},

@@ -138,6 +138,7 @@ type decoder struct {
 	keyless []int   // the lines of the peers that have none
 	header  int     // the line of the last [Peer]
 
+	words       int // in the lists of wg-quick's own keys
 	names       commentNames
 	chunk       []device.AllowedIP // room for the allowed IPs of many peers
 	scratch     []byte

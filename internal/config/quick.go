@@ -60,7 +60,7 @@ func (d *decoder) quickLine(line []byte) {
 func (d *decoder) quickValue(k *key) {
 	v := Value{Text: string(d.value), Pos: d.place(d.value, 0)}
 	if k.name == "SaveConfig" && !foldEqual(d.value, "true") && !foldEqual(d.value, "false") {
-		line := fmt.Sprintf("%s: `%s' is neither true nor false", d.options.Program, v.Text)
+		line := fmt.Sprintf("%s: `%.200s' is neither true nor false", d.options.Program, v.Text)
 		if looksSecret(d.value) {
 			line = fmt.Sprintf("%s: `(hidden)' is neither true nor false", d.options.Program)
 		}
@@ -69,8 +69,21 @@ func (d *decoder) quickValue(k *key) {
 		})
 		return
 	}
+	if k.list {
+		if d.words += countWords(d.value); d.words > maxWords {
+			d.problem([]string{fmt.Sprintf("%s: %s: too many", d.options.Program, k.name)}, Problem{
+				Pos: v.Pos, Reason: fmt.Sprintf("%s: more than %d addresses and names in this file", k.name, maxWords),
+				Hint: "an interface has a few; those of its peers are AllowedIPs",
+			})
+			return
+		}
+	}
 	k.quick(&d.config.Quick, v)
 }
+
+// maxWords is how many addresses, name servers and search domains a file may
+// have: far more than a link can, and far fewer than fill the memory.
+const maxWords = 1 << 16
 
 // quickParts is a line in the parts that wg-quick sees.
 type quickParts struct {
@@ -135,6 +148,19 @@ func words(v Value) (list []Value) {
 		list = append(list, Value{text[start:i], pos})
 	}
 	return list
+}
+
+// countWords returns how many words a list has.
+func countWords(list []byte) (n int) {
+	inside := false
+	for _, c := range list {
+		separates := c == ',' || isSpace(c)
+		if !separates && !inside {
+			n++
+		}
+		inside = !separates
+	}
+	return n
 }
 
 func addAddresses(q *QuickOptions, v Value) { q.Addresses = append(q.Addresses, words(v)...) }

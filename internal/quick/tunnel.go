@@ -82,19 +82,19 @@ func NewTunnel(dev string, doc *config.Document, c *config.Config, tables func(n
 		if strings.Contains(v.Text, ":") {
 			family = "inet6"
 		}
-		note("Address", v, err, fmt.Sprintf("Error: %s prefix is expected rather than %q.", family, v.Text),
+		note("Address", v, err, fmt.Sprintf("Error: %s prefix is expected rather than %.200q.", family, v.Text),
 			"an address is such as 10.0.0.2/24 or fd00::2/64; several are separated by commas")
 		t.Addresses = append(t.Addresses, a)
 	}
 	if v := q.MTU; v.Text != "" {
 		n, err := parseMTU(v.Text)
-		note("MTU", v, err, fmt.Sprintf("Error: argument %q is wrong: Invalid \"mtu\" value", v.Text),
+		note("MTU", v, err, fmt.Sprintf("Error: argument %.200q is wrong: Invalid \"mtu\" value", v.Text),
 			"leave the line out for an MTU that fits the way to the peers")
 		t.MTU = device.Some(n)
 	}
 	var err error
 	t.Table, err = routing.ParseTable(q.Table.Text, tables)
-	note("Table", q.Table, err, fmt.Sprintf("Error: argument %q is wrong: \"table\" value is invalid", q.Table.Text),
+	note("Table", q.Table, err, fmt.Sprintf("Error: argument %.200q is wrong: \"table\" value is invalid", q.Table.Text),
 		"a table is auto, off, a number, or a name in /etc/iproute2/rt_tables")
 	if bad.file.Problems != nil {
 		return nil, &bad

@@ -60,7 +60,7 @@ func ParseTable(s string, lookup func(name string) (uint32, bool)) (Table, error
 	}
 	n, err := strconv.ParseUint(s, 0, 32)
 	if err != nil || strings.Contains(s, "_") {
-		return Table{}, fmt.Errorf("%q is no routing table", s)
+		return Table{}, fmt.Errorf("%.200q is no routing table", s)
 	}
 	return Chosen(uint32(n)), nil
 }
