@@ -177,7 +177,8 @@ func openError(err error) *TUNError {
 
 // Run starts another implementation, a program that takes the link's name as
 // its argument, makes the link and goes to the background. It gets a session
-// of its own, so that Ctrl-C doesn't end it with the caller.
+// of its own, so that Ctrl-C doesn't end it with the caller. While it hasn't
+// gone there, it ends with ctx, and so does what it started.
 func Run(ctx context.Context, program, dev string, out io.Writer) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -186,10 +187,17 @@ func Run(ctx context.Context, program, dev string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	p := exec.Command(path, dev)
+	p := exec.CommandContext(ctx, path, dev)
 	p.Stdout, p.Stderr = out, out
 	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := p.Run(); err != nil {
+	p.Cancel = func() error { return syscall.Kill(-p.Process.Pid, syscall.SIGKILL) }
+	err = p.Run()
+	switch {
+	case p.ProcessState != nil && p.ProcessState.Success():
+		return nil // also if ctx is done since: then the link is to be taken back
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
 		return fmt.Errorf("%s: %w", filepath.Base(program), err)
 	}
 	return nil

@@ -334,6 +334,33 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// A program that stays in the foreground ends with the wait for it.
+func TestRunInterrupted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stays")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho here\nsleep 60\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		r.Read(make([]byte, 1))
+		cancel()
+	}()
+	start := time.Now()
+	if err := Run(ctx, path, "wg0", w); !errors.Is(err, context.Canceled) || time.Since(start) > 30*time.Second {
+		t.Errorf("Run = %v after %v, want %v at once", err, time.Since(start), context.Canceled)
+	}
+	w.Close()
+	// Who has the other end of the pipe is gone, too.
+	if _, err := io.ReadAll(r); err != nil || time.Since(start) > 30*time.Second {
+		t.Errorf("what it started ended after %v: %v", time.Since(start), err)
+	}
+}
+
 func TestLog(t *testing.T) {
 	isolated(t, func() {
 		// /run is empty here, and so is there no system log.
