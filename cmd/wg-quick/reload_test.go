@@ -60,6 +60,7 @@ func TestReload(t *testing.T) {
 		{"split, other addresses", "Address = 10.7.0.3/24, 10.8.0.1/32\nListenPort = 40123", "10.51.0.0/16" + far},
 		{"two peers", ordinary + "\nMTU = 1300", "10.50.0.0/16" + far + secondPeer},
 		{"a table", ordinary + "\nTable = 1234", "10.50.0.0/16, 0.0.0.0/0" + far},
+		{"the main table", ordinary + "\nTable = main", "10.50.0.0/16, 10.52.0.0/16" + far},
 		{"no routes", ordinary + "\nTable = off", "10.50.0.0/16, 0.0.0.0/0" + far},
 		{"full", fullOwn, "0.0.0.0/0, ::/0" + far},
 		{"full, IPv4", "Address = 10.7.0.2/32\nListenPort = 40123", "0.0.0.0/0" + far},

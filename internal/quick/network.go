@@ -163,7 +163,7 @@ func (r *raising) forgo(ctx context.Context, added []plan.RouteSet) error {
 // present returns the routes of set that are among those there are.
 func present(set plan.RouteSet, there []plan.RouteSet) plan.RouteSet {
 	for _, t := range there {
-		if t.Table == set.Table {
+		if sameTable(t, set) {
 			return routesBut(set, routesBut(set, t))
 		}
 	}

@@ -4,6 +4,7 @@
 package quick
 
 import (
+	"cmp"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -148,9 +149,15 @@ func contains[T any](list []T, one T) bool {
 	return slices.ContainsFunc(list, func(other T) bool { return reflect.DeepEqual(one, other) })
 }
 
+// sameTable reports whether two sets are in one table: the main one is also the
+// one without a number.
+func sameTable(a, b plan.RouteSet) bool {
+	return cmp.Or(a.Table, plan.MainTable) == cmp.Or(b.Table, plan.MainTable)
+}
+
 // routesBut returns the routes of a that aren't in b, in a's order.
 func routesBut(a, b plan.RouteSet) plan.RouteSet {
-	if a.Dev != b.Dev || a.Table != b.Table || len(b.Dst) == 0 {
+	if a.Dev != b.Dev || !sameTable(a, b) || len(b.Dst) == 0 {
 		return a
 	}
 	there := make(map[netip.Prefix]struct{}, len(b.Dst))
