@@ -173,6 +173,38 @@ func TestReloadPresharedKey(t *testing.T) {
 	})
 }
 
+// Addresses that a hook, or somebody by hand, gave to the link stay, also where
+// those of the file change; and so do those of a tunnel of the original's.
+func TestReloadLeavesOtherAddresses(t *testing.T) {
+	const own, other = "Address = 10.7.0.2/24, fd07::2/64", "Address = 10.7.0.3/24, fd07::3/64"
+	for _, record := range []bool{true, false} {
+		isolated(t, func(s *site) {
+			path := s.file("wg0", own+"\nPostUp = ip address add 10.7.0.99/24 dev %i; ip address add fd99::1/64 dev %i", "10.50.0.0/16")
+			if got := s.wgQuick("up", path); got.status != 0 {
+				t.Fatalf("up: %+v", got)
+			}
+			want := []string{"10.7.0.3/24", "10.7.0.99/24", "fd07::3/64", "fd99::1/64"}
+			if !record {
+				if err := os.Remove("/run/wgtools/wg0.json"); err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, "10.7.0.2/24", "fd07::2/64")
+			}
+			s.file("wg0", other, "10.50.0.0/16")
+			if got := s.wgQuick("reload", path); got.status != 0 {
+				t.Errorf("reload: %+v", got)
+			}
+			slices.Sort(want)
+			got := regexp.MustCompile(`(10|fd)[.:0-9a-f]+/\d+`).FindAllString(s.ip("-o address show dev wg0"), -1)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("with a record: %v: the addresses are %q, want %q", record, got, want)
+			}
+			s.wgQuick("down", path)
+		})
+	}
+}
+
 // A reload that fails, here at a route that is there already, changes nothing.
 func TestReloadFails(t *testing.T) {
 	isolated(t, func(s *site) {

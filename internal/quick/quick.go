@@ -116,7 +116,8 @@ func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
 	if err := s.recover(ctx, t.Dev); err != nil {
 		return err
 	}
-	r := &raising{Session: s, t: t, d: difference{dev: t.Dev, fresh: true}, record: &Record{Dev: t.Dev, Phase: Coming, Config: t.Config, Table: t.Table.String()}}
+	record := &Record{Dev: t.Dev, Phase: Coming, Config: t.Config, Table: t.Table.String(), Addresses: t.Addresses}
+	r := &raising{Session: s, t: t, d: difference{dev: t.Dev, fresh: true}, record: record}
 	if r.dns, err = s.wantedDNS(ctx, t); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 
 	"wgtools/internal/plan"
 )
@@ -32,6 +33,9 @@ type Record struct {
 	Link   int    // the link's index; 0: not made yet, as far as is known
 	Config string // the file's path
 	Table  string // where its routes are, as [routing.Table] prints it
+	// Addresses are the link's that its file had: others, as of hooks, a reload
+	// leaves alone.
+	Addresses []netip.Prefix `json:",omitempty"`
 
 	Beyond
 }

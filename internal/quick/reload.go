@@ -71,7 +71,7 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 	if ctx.Err() != nil { // during the last step
 		return context.Cause(ctx)
 	}
-	record.Beyond, record.Config, record.Table = r.have.Beyond, t.Config, t.Table.String()
+	record.Beyond, record.Config, record.Table, record.Addresses = r.have.Beyond, t.Config, t.Table.String(), t.Addresses
 	s.note(record)
 	return nil
 }
@@ -93,7 +93,9 @@ func (r *raising) stands(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.have = State{Addresses: lasting(addresses, r.t.Addresses), MTU: mtu, Up: true, Beyond: r.record.Beyond}
+	r.record.Addresses = slices.Concat(r.record.Addresses, r.t.Addresses)
+	addresses = slices.DeleteFunc(addresses, func(p netip.Prefix) bool { return !slices.Contains(r.record.Addresses, p) })
+	r.have = State{Addresses: addresses, MTU: mtu, Up: true, Beyond: r.record.Beyond}
 	table, err := routing.ParseTable(r.record.Table, func(string) (uint32, bool) { return 0, false })
 	if err != nil {
 		return fmt.Errorf("the record of `%s': %w", dev, err)
@@ -118,12 +120,4 @@ func (r *raising) promote(ctx context.Context) error {
 		return err
 	}
 	return nil
-}
-
-// lasting returns the addresses without those that a link gives itself: a TUN
-// link a new one each time. named are those that its file names.
-func lasting(addresses, named []netip.Prefix) []netip.Prefix {
-	return slices.DeleteFunc(addresses, func(p netip.Prefix) bool {
-		return p.Addr().IsLinkLocalUnicast() && p.Addr().Is6() && !slices.Contains(named, p)
-	})
 }

@@ -6,6 +6,7 @@ package quick
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"wgtools/internal/config"
 	"wgtools/internal/plan"
@@ -38,4 +39,12 @@ func addressesOf(doc *config.Document) (list []netip.Prefix) {
 		}
 	}
 	return list
+}
+
+// lasting returns the addresses without those that a link gives itself: a TUN
+// link a new one each time. named are those that its file names.
+func lasting(addresses, named []netip.Prefix) []netip.Prefix {
+	return slices.DeleteFunc(addresses, func(p netip.Prefix) bool {
+		return p.Addr().IsLinkLocalUnicast() && p.Addr().Is6() && !slices.Contains(named, p)
+	})
 }
