@@ -39,6 +39,10 @@ func (s *site) withResolvconf() {
 	}
 	s.ip("-6 route add default via 2001:db8:1::1")
 	s.ip("-6 route add 2001:db8:2::/64 via 2001:db8:1::3")
+	// The kernel goes on with the address by itself.
+	for !strings.Contains(s.ip("-6 route show table local"), "2001:db8:1::2") {
+		time.Sleep(time.Millisecond)
+	}
 	script := `#!/bin/sh
 verb=$1 name=$2
 echo "$* $(ip -4 route get 203.0.113.1 | grep -o 'dev [a-z0-9]*')" >> "$(dirname "$0")/../resolvconf.log"

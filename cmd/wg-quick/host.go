@@ -56,6 +56,7 @@ func (a *app) locked(ctx context.Context, dev string, f func() error) error {
 		return err
 	}
 	defer unlock()
+	defer userspace.Sweep(dev)
 	return f()
 }
 

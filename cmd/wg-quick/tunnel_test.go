@@ -7,11 +7,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,25 +70,30 @@ func (s *site) ip(args string) string {
 // state is all that a tunnel could change.
 func (s *site) state() string {
 	var b strings.Builder
-	for _, args := range []string{
-		"-d link show", "address show", "rule show", "route show table all", "-6 rule show", "-6 route show table all",
+	for _, batch := range []struct{ flags, commands string }{
+		{"-d -batch -", "link show\naddress show\nrule show\nroute show table all\n"},
+		{"-d -6 -batch -", "rule show\nroute show table all\n"},
 	} {
-		out, _ := exec.Command("ip", strings.Fields(args)...).CombinedOutput()
+		c := exec.Command("ip", strings.Fields(batch.flags)...)
+		c.Stdin = strings.NewReader(batch.commands)
+		out, _ := c.CombinedOutput()
 		b.Write(out)
 	}
 	out, _ := exec.Command("nft", "list", "ruleset").CombinedOutput()
 	b.Write(out)
+	// Each file is one line, so that the order of its lines counts.
 	for _, path := range []string{"/proc/sys/net/ipv4/conf/all/src_valid_mark", "/etc/resolv.conf"} {
 		text, _ := os.ReadFile(path)
-		fmt.Fprintf(&b, "%s: %s\n", path, text)
+		fmt.Fprintf(&b, "%s: %q\n", path, text)
 	}
-	filepath.WalkDir("/run", func(path string, _ os.DirEntry, _ error) error {
-		if path != "/run/wireguard" { // where sockets are, which stays
-			fmt.Fprintln(&b, path)
-		}
-		if strings.HasSuffix(path, ".log") {
+	filepath.WalkDir("/run", func(path string, d os.DirEntry, _ error) error {
+		switch {
+		case path == "/run/wireguard": // where sockets are, which stays
+		case d.Type().IsRegular():
 			text, _ := os.ReadFile(path)
-			b.Write(text)
+			fmt.Fprintf(&b, "%s: %q\n", path, text)
+		default:
+			fmt.Fprintln(&b, path)
 		}
 		return nil
 	})
@@ -101,15 +108,21 @@ func (s *site) same(before string) {
 	}
 }
 
-// changed says in which lines two states differ.
+// changed says which lines one of two states has, or has more often. Their
+// order doesn't matter.
 func changed(before, after string) (list []string) {
-	for line := range strings.Lines(after) {
-		if !strings.Contains(before, line) {
-			list = append(list, "the state has now: "+line)
-		}
-	}
+	count := map[string]int{}
 	for line := range strings.Lines(before) {
-		if !strings.Contains(after, line) {
+		count[line]--
+	}
+	for line := range strings.Lines(after) {
+		count[line]++
+	}
+	for _, line := range slices.Sorted(maps.Keys(count)) {
+		switch n := count[line]; {
+		case n > 0:
+			list = append(list, "the state has now: "+line)
+		case n < 0:
 			list = append(list, "the state has no more: "+line)
 		}
 	}
@@ -141,10 +154,14 @@ type result struct {
 	status   int
 }
 
-func (s *site) wgQuick(args ...string) (r result) {
+func (s *site) wgQuick(args ...string) result {
+	s.t.Helper()
+	return s.run(s.command(args...))
+}
+
+func (s *site) run(c *exec.Cmd) (r result) {
 	s.t.Helper()
 	var out, errs bytes.Buffer
-	c := s.command(args...)
 	c.Stdout, c.Stderr = &out, &errs
 	err := c.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -273,12 +290,17 @@ func TestUpFails(t *testing.T) {
 	}
 }
 
-// Signals end up wherever it is, here in a hook, and nothing stays.
-func TestUpInterrupted(t *testing.T) {
-	// A signal that is ignored here, as in background jobs, would be there too.
+// heedSignals makes the commands of a test heed signals: one that is ignored
+// here, as in background jobs, would be ignored there too.
+func heedSignals(t *testing.T) {
 	ours := make(chan os.Signal, 1)
 	signal.Notify(ours, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(ours)
+	t.Cleanup(func() { signal.Stop(ours) })
+}
+
+// Signals end up wherever it is, here in a hook, and nothing stays.
+func TestUpInterrupted(t *testing.T) {
+	heedSignals(t)
 	for _, key := range []string{"PreUp", "PostUp"} {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 			t.Run(fmt.Sprintf("%s %v", key, sig), func(t *testing.T) {

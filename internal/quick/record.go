@@ -105,11 +105,6 @@ func (r *Record) made(link Link) bool {
 // Once all is gone, so is the record.
 func (s *Session) clear(ctx context.Context, r *Record, withLink bool) error {
 	ctx = context.WithoutCancel(ctx)
-	if !withLink {
-		// A userspace device that was killed leaves its socket. It goes when
-		// somebody looks which devices there are.
-		_, _ = s.Look.Devices(ctx)
-	}
 	var first error
 	err := s.Journal.Exclusive(ctx, func() error {
 		steps, err := s.removal(ctx, r, withLink)

@@ -47,6 +47,7 @@ func Main(args []string) int {
 		io.WriteString(answer, ready)
 		answer.Close()
 	}); err != nil {
+		os.Remove(socketPath(dev)) // who made it may be gone
 		fmt.Fprintln(answer, err)
 		return 1
 	}

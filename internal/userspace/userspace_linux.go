@@ -115,6 +115,17 @@ func listen(dev string) (*os.File, error) {
 	return l.File()
 }
 
+// Sweep removes the socket of the device dev if nobody serves it: a process
+// that was killed leaves one.
+func Sweep(dev string) {
+	c, err := net.Dial("unix", socketPath(dev))
+	if err == nil {
+		c.Close()
+	} else if errors.Is(err, unix.ECONNREFUSED) {
+		os.Remove(socketPath(dev))
+	}
+}
+
 // tunPath is where links are made from.
 const tunPath = "/dev/net/tun"
 
