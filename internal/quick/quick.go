@@ -280,6 +280,7 @@ func (s *Session) found(ctx context.Context, t *Tunnel) (*Record, Link, error) {
 	if err != nil {
 		return nil, Link{}, err
 	}
+	seen.Link = link.Index
 	if r != nil { // of a tunnel before this one
 		seen.SrcValidMark = r.SrcValidMark
 		for _, d := range r.Defaults {

@@ -120,3 +120,39 @@ func TestReloadRefuses(t *testing.T) {
 		})
 	}
 }
+
+// The record of a tunnel that the original brought up is of that link only:
+// the next one of this name is another.
+func TestReloadRecordsLink(t *testing.T) {
+	w, now := reloaded(t)
+	link := w.records["wg0"].Link
+	delete(w.records, "wg0")
+	if err := w.session().Reload(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.records["wg0"].Link; got != link || got == 0 {
+		t.Errorf("the record is of link %d, want %d", got, link)
+	}
+}
+
+// What a failed reload can't take back stays on record, and down removes it.
+func TestReloadUndoFails(t *testing.T) {
+	w := newWorld()
+	if err := w.session().Up(t.Context(), mustParse(t, "wg0", file("Address = 10.7.0.2/24", "10.50.0.0/16"))); err != nil {
+		t.Fatal(err)
+	}
+	now := mustParse(t, "wg0", file("Address = 10.7.0.2/24\nDNS = 10.7.0.1", "0.0.0.0/0"))
+	w.Configured, w.change = nil, &now.Device
+	w.Fail = map[string]error{
+		"resolvconf -a tun.wg0 -m 0 -x":                                 syscall.EIO,
+		"ip -4 rule delete not fwmark 51820 table 51820 priority 32765": syscall.EPERM,
+	}
+	if err := w.session().Reload(t.Context(), now); !errors.Is(err, syscall.EIO) || !errors.Is(err, syscall.EPERM) {
+		t.Fatalf("Reload: %v, want EIO and EPERM", err)
+	}
+	w.Fail = nil
+	if err := w.session().Down(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	w.nothingLeft(t)
+}
