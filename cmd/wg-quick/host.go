@@ -111,9 +111,13 @@ func (h host) Start(ctx context.Context, dev, program string) error {
 	return userspace.Run(ctx, program, dev, h.app.Err)
 }
 
-// Configure implements [plan.Devices].
+// Configure implements [plan.Devices]. A request that was begun is not given
+// up: nobody could tell whether it was heard.
 func (h host) Configure(ctx context.Context, dev string, c *device.Change) error {
-	return h.client.Configure(ctx, dev, c)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return h.client.Configure(context.WithoutCancel(ctx), dev, c)
 }
 
 // Devices implements [quick.Observer].

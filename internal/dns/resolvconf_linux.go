@@ -97,10 +97,17 @@ func (r *Resolver) recorded(ctx context.Context, record string) string {
 	return string(file)
 }
 
+// deleteRecord is part of what Ctrl-C doesn't stop, so that it has to end by
+// itself.
 func (r *Resolver) deleteRecord(ctx context.Context, s plan.DNSSettings) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, deleteTime, fmt.Errorf("resolvconf didn't end within %v", deleteTime))
+	defer cancel()
 	_, err := r.resolvconf(ctx, "", "-d", s.Record, "-f")
 	return err
 }
+
+// deleteTime is how long resolvconf may take to delete a record.
+const deleteTime = 30 * time.Second
 
 // patience is how long resolvconf may take to clean up, and to end once it was
 // asked to.

@@ -62,7 +62,8 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 			Undo: plan.Configure{Dev: t.Dev, Change: undo, Sync: true},
 		}
 		if err := s.Tx.Apply(ctx, step); err != nil {
-			return err
+			// The kernel takes a large request in parts: some may be done.
+			return errors.Join(err, s.Tx.Apply(context.WithoutCancel(ctx), plan.Step{Do: step.Undo}))
 		}
 	}
 	if err := r.network(ctx); err != nil {

@@ -98,8 +98,10 @@ func listen(dev string) (*os.File, error) {
 	addr := &net.UnixAddr{Name: path, Net: "unix"}
 	l, err := net.ListenUnix("unix", addr)
 	if errors.Is(err, unix.EADDRINUSE) {
-		if c, err := net.Dial("unix", path); err == nil {
-			c.Close()
+		if c, err := net.Dial("unix", path); !errors.Is(err, unix.ECONNREFUSED) {
+			if err == nil {
+				c.Close()
+			}
 			return nil, fmt.Errorf("socket %s: another program serves it: %w", path, os.ErrExist)
 		}
 		if err := os.Remove(path); err != nil {
