@@ -126,6 +126,11 @@ test-kernel: bin/wg bin/wg-quick ## the suites that need a kernel with WireGuard
 	@mkdir -p .cache
 	@$(SUMMARY) -- test/kernel.sh
 
+.PHONY: confs
+confs: bin/wg bin/wg-quick ## DIR=...: what becomes of other people's *.conf there, as a table (root; hooks aren't run)
+	@[ -n "$(DIR)" ] || { echo "make confs DIR=directory"; exit 2; }
+	@$(GO) run ./test/confs -bin bin $(DIR)
+
 .PHONY: bench
 bench: bench-deps bin/wg bin/wg-quick bin/fakewg bin/bench bin/empty ## times beside the originals', as tables (root; 10 minutes; SHORT=-short: 3)
 	@bin/bench $(SHORT)

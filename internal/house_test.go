@@ -64,7 +64,7 @@ var only = map[string][]string{
 	"github.com/creack/pty":             {"tests"},
 	"github.com/rogpeppe/go-internal":   {"tests"},
 	"os/exec": {"cmd/wg-quick", "internal/resolve", "internal/userspace", "internal/firewall", "internal/dns",
-		"test/bench", "test/summary", "tests"},
+		"test/bench", "test/confs", "test/summary", "tests"},
 }
 
 // heavy is what wg, which starts fast and stays small, must not reach by any way.
