@@ -128,7 +128,7 @@ func newFaults(spec, path string) *faults {
 }
 
 // step makes a step of that name, with do, unless a fault happens; half makes
-// half of it. The context of records, which have none, is nil.
+// half of it. Records have no context.
 func (f *faults) step(ctx context.Context, name string, do func() error, half func()) error {
 	f.made++
 	if f.names != nil {
@@ -146,7 +146,7 @@ func (f *faults) step(ctx context.Context, name string, do func() error, half fu
 		kill(os.Getpid())
 	case signals[kind] != 0:
 		syscall.Kill(os.Getpid(), signals[kind])
-		if ctx != nil && ctx.Done() != nil {
+		if ctx.Done() != nil {
 			<-ctx.Done() // it has been heard
 		}
 	}
@@ -277,7 +277,7 @@ const (
 )
 
 func (w *faulty) Write(r *quick.Record) error {
-	return w.step(nil, notes, func() error { return w.Journal.Write(r) }, func() {
+	return w.step(context.Background(), notes, func() error { return w.Journal.Write(r) }, func() {
 		if err := os.MkdirAll(runDir, 0o755); err == nil {
 			os.WriteFile(newJournal(runDir).path(r.Dev)+".tmp", []byte("{"), 0o600)
 		}
@@ -285,7 +285,7 @@ func (w *faulty) Write(r *quick.Record) error {
 }
 
 func (w *faulty) Remove(dev string) error {
-	return w.step(nil, forgets, func() error { return w.Journal.Remove(dev) }, nil)
+	return w.step(context.Background(), forgets, func() error { return w.Journal.Remove(dev) }, nil)
 }
 
 // torn are the steps that tears does half of. From others it keeps the program.
