@@ -24,8 +24,9 @@ import (
 const runDir = "/run/wgtools"
 
 // A journal keeps records as files: "wg0.json" for the link wg0. Network
-// namespaces may share the directory, so in those beside the first one the
-// names have the namespace's number too: "wg0@4026532281.json".
+// namespaces may share the directory, so in those beside the first one, as far
+// as that can be told, the names have the namespace's number too:
+// "wg0@4026532281.json".
 type journal struct {
 	dir    string
 	suffix string // "" or "@4026532281"
@@ -37,7 +38,7 @@ var _ quick.Journal = (*journal)(nil)
 func newJournal(dir string) *journal {
 	j := &journal{dir: dir}
 	var own, first unix.Stat_t
-	if unix.Stat("/proc/thread-self/ns/net", &own) == nil && unix.Stat("/proc/1/ns/net", &first) == nil && own.Ino != first.Ino {
+	if unix.Stat("/proc/thread-self/ns/net", &own) == nil && (unix.Stat("/proc/1/ns/net", &first) != nil || own.Ino != first.Ino) {
 		j.suffix = "@" + strconv.FormatUint(own.Ino, 10)
 	}
 	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")

@@ -185,7 +185,7 @@ func TestReloadLeavesOtherAddresses(t *testing.T) {
 			}
 			want := []string{"10.7.0.3/24", "10.7.0.99/24", "fd07::3/64", "fd99::1/64"}
 			if !record {
-				if err := os.Remove("/run/wgtools/wg0.json"); err != nil {
+				if err := os.Remove(newJournal(runDir).path("wg0")); err != nil {
 					t.Fatal(err)
 				}
 				want = append(want, "10.7.0.2/24", "fd07::2/64")
@@ -213,7 +213,7 @@ func TestReloadFails(t *testing.T) {
 		if got := s.wgQuick("up", path); got.status != 0 {
 			t.Fatalf("up: %+v", got)
 		}
-		during, record := s.sorted(), s.read("/run/wgtools/wg0.json")
+		during, record := s.sorted(), s.read(newJournal(runDir).path("wg0"))
 		s.file("wg0", "Address = 10.8.0.2/24, fd07::2/64\nMTU = 1300\nDNS = 10.8.0.1", "10.50.0.0/16, 192.0.2.0/24"+secondPeer)
 		if got := s.wgQuick("reload", path); got.status != 1 || !strings.Contains(got.err, "RTNETLINK answers: File exists\n") {
 			t.Errorf("reload: %+v", got)
@@ -221,7 +221,7 @@ func TestReloadFails(t *testing.T) {
 		if got := s.sorted(); !slices.Equal(got, during) {
 			t.Errorf("now there is\n%q\nbefore there was\n%q", difference(got, during), difference(during, got))
 		}
-		if got := s.read("/run/wgtools/wg0.json"); got != record {
+		if got := s.read(newJournal(runDir).path("wg0")); got != record {
 			t.Errorf("the record is now\n%s\nbefore it was\n%s", got, record)
 		}
 		s.wgQuick("down", path)
