@@ -18,6 +18,10 @@ var unimportant = regexp.MustCompile(`(?m)^.*(fe80|ff00|wgtools|/run/wireguard|r
 
 // sorted is the state of a site in a form that only depends on what there is.
 func (s *site) sorted() []string {
+	// The kernel first makes sure that nobody else has an address of IPv6.
+	if err := await(func() bool { return s.ip("-6 address show tentative") == "" }); err != nil {
+		s.t.Error(err)
+	}
 	lines := strings.Split(unimportant.ReplaceAllString(s.state(), ""), "\n")
 	for i, line := range lines {
 		lines[i] = regexp.MustCompile(`^\d+:`).ReplaceAllString(strings.TrimSpace(line), "")
