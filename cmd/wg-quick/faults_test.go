@@ -427,7 +427,7 @@ func TestFaultsOfDown(t *testing.T) {
 			p.env = append(p.env, "PATH=/usr/bin:/bin")
 			return errors.Join(p.run("down wg0"), p.clean(before))
 		}},
-		"src_valid_mark": {symptom: "src_valid_mark: 1", scenario: func(p *program) error {
+		"src_valid_mark": {symptom: `src_valid_mark: "1`, scenario: func(p *program) error {
 			p.sysctl(srcValidMark, "0")
 			before := p.state()
 			p.file("wg0", address, full)
