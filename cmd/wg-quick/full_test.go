@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -173,63 +172,6 @@ func TestFullTunnelInterop(t *testing.T) {
 				s.same(before)
 			})
 		})
-	}
-}
-
-// A kill at any moment of up or down leaves what the next down removes, and
-// nothing that is in the way of an up.
-func TestKilled(t *testing.T) {
-	isolated(t, func(s *site) {
-		s.withResolvconf()
-		path := s.file("wg0", fullOwn+"\nPreUp = true\nPostUp = true", "0.0.0.0/0, ::/0\nEndpoint = 192.0.2.1:51820")
-		before := s.state()
-		started := time.Now()
-		if got := s.wgQuick("up", path); got.status != 0 {
-			t.Fatalf("up: %+v", got)
-		}
-		took := time.Since(started)
-		s.wgQuick("down", path)
-		const moments = 12
-		for i := range moments {
-			for _, verb := range []string{"up", "down"} {
-				if verb == "down" {
-					if got := s.wgQuick("up", path); got.status != 0 {
-						t.Fatalf("up: %+v", got)
-					}
-				}
-				c := s.command(verb, path)
-				if err := c.Start(); err != nil {
-					t.Fatal(err)
-				}
-				// The moments are spread; what was reached is not asserted.
-				timer := time.AfterFunc(took*time.Duration(i+1)/moments, func() { c.Process.Signal(syscall.SIGKILL) })
-				c.Wait()
-				timer.Stop()
-				if got := s.wgQuick("down", path); got.status != 0 && !strings.Contains(got.err, "is not a WireGuard interface") {
-					t.Errorf("%s was killed at %d/%d, then down: %+v", verb, i+1, moments, got)
-				}
-				s.settled(path)
-				s.same(before)
-				if got := s.wgQuick("up", path); got.status != 0 {
-					t.Errorf("%s was killed at %d/%d, then down and up: %+v", verb, i+1, moments, got)
-				}
-				if got := s.wgQuick("down", path); got.status != 0 {
-					t.Errorf("%s was killed at %d/%d, then down, up and down: %+v", verb, i+1, moments, got)
-				}
-				s.same(before)
-			}
-		}
-	})
-}
-
-// settled takes down what a device that was just being started brought up after
-// its parent's end.
-func (s *site) settled(path string) {
-	for range 20 {
-		if !strings.Contains(s.ip("-o link show"), "wg0") {
-			return
-		}
-		s.wgQuick("down", path)
 	}
 }
 
