@@ -243,3 +243,95 @@ func (s *site) read(path string) string {
 	}
 	return string(text)
 }
+
+// Others may have taken away what is the tunnel's: a reload puts it back, and
+// nothing leaves in clear while it does.
+func TestReloadRepairs(t *testing.T) {
+	for name, take := range map[string]struct {
+		commands []string
+		leaks    bool // until the reload
+	}{
+		// This is what the original does as another tunnel goes.
+		"the rules for the local network": {[]string{"ip -4 rule delete table main suppress_prefixlength 0", "ip -6 rule delete table main suppress_prefixlength 0"}, false},
+		"one family's":                    {[]string{"ip -4 rule delete table main suppress_prefixlength 0"}, false},
+		"the rules to the table":          {[]string{"ip -4 rule delete table 51820", "ip -6 rule delete table 51820"}, true},
+		"the default routes":              {[]string{"ip -4 route flush table 51820", "ip -6 route flush table 51820"}, true},
+		"the packet filter":               {[]string{"nft flush ruleset"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			isolated(t, func(s *site) {
+				w := s.watched()
+				before := s.state()
+				path := s.file("wg0", fullOwn, "0.0.0.0/0, ::/0"+far)
+				if got := s.wgQuick("up", path); got.status != 0 {
+					t.Fatalf("up: %+v", got)
+				}
+				for _, c := range take.commands {
+					if out, err := exec.Command("bash", "-c", c).CombinedOutput(); err != nil {
+						t.Fatalf("%s: %v\n%s", c, err, out)
+					}
+				}
+				w.await()
+				reload := during(func() {
+					if got := s.wgQuick("reload", path); got.status != 0 {
+						t.Errorf("reload: %+v", got)
+					}
+				})
+				after := during(w.await)
+				for dst, want := range map[string]string{
+					"203.0.113.99": "dev wg0", "2001:db8:ffff::1": "dev wg0", "192.0.2.77": "dev uplink", "2001:db8:2::1": "dev uplink",
+				} {
+					if got := s.ip("route get " + dst); !strings.Contains(got, want) {
+						t.Errorf("the way to %s is %s, want %s", dst, got, want)
+					}
+				}
+				if got := s.wgQuick("down", path); got.status != 0 {
+					t.Errorf("down: %+v", got)
+				}
+				w.end()
+				if !take.leaks {
+					after.from = reload.from
+				}
+				if n := w.clear(inner4, after) + w.clear(inner6, after); n > 0 {
+					t.Errorf("%g packets left in clear", n)
+				}
+				s.same(before)
+			})
+		})
+	}
+}
+
+// What is to go may be gone already.
+func TestReloadOfWhatIsGone(t *testing.T) {
+	needOriginal(t) // and so nft
+	for allowed, filter := range map[string]string{"10.50.0.0/16": "", "0.0.0.0/0": "table ip wg-quick-wg0"} {
+		isolated(t, func(s *site) {
+			s.withResolvconf()
+			before := s.state()
+			path := s.file("wg0", fullOwn, "0.0.0.0/0, ::/0"+far)
+			if got := s.wgQuick("up", path); got.status != 0 {
+				t.Fatalf("up: %+v", got)
+			}
+			for _, c := range []string{"nft flush ruleset", "ip -6 rule delete table 51820", "ip -4 rule delete table 51820", "resolvconf -d wg0"} {
+				c := exec.Command("bash", "-c", c)
+				c.Env = append(os.Environ(), s.env...)
+				if out, err := c.CombinedOutput(); err != nil {
+					t.Fatalf("%v: %v\n%s", c, err, out)
+				}
+			}
+			s.file("wg0", ordinary, allowed+far)
+			if got := s.wgQuick("reload", path); got.status != 0 {
+				t.Errorf("reload to %s: %+v", allowed, got)
+			}
+			out, err := exec.Command("nft", "list", "tables").Output()
+			if got := strings.TrimSpace(string(out)); err != nil || got != filter {
+				t.Errorf("reload to %s: the packet filter has %q, %v; want %q", allowed, got, err, filter)
+			}
+			if got := s.ip("-6 rule show"); strings.Contains(got, "5182") || strings.Contains(got, "suppress") {
+				t.Errorf("reload to %s: of IPv6's rules there are %s", allowed, got)
+			}
+			s.wgQuick("down", path)
+			s.same(before)
+		})
+	}
+}

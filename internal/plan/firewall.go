@@ -6,6 +6,7 @@ package plan
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"iter"
 	"net/netip"
 	"slices"
@@ -99,6 +100,9 @@ func (o SetFirewall) Apply(ctx context.Context, h *Host) error {
 		err := op.Apply(ctx, h)
 		if err == nil {
 			continue
+		}
+		if _, removes := op.(DelFirewall); removes && len(o.Want) > 0 && errors.Is(err, fs.ErrNotExist) {
+			continue // others flushed them; those that are wanted are set all the same
 		}
 		if i > 0 {
 			// All or none.

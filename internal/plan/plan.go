@@ -36,7 +36,12 @@ type Op interface {
 // A Step is a change and what takes it back. A nil Undo says that nothing
 // does, or that an earlier step's Undo does it too: deleting a link drops its
 // addresses and routes.
-type Step struct{ Do, Undo Op }
+type Step struct {
+	Do, Undo Op
+	// Gone says that what Do removes may be gone already, or a part of it:
+	// somebody else did it, and it is no failure.
+	Gone bool
+}
 
 // A Tx runs steps and remembers how to take them back.
 type Tx struct {
@@ -67,7 +72,7 @@ func (tx *Tx) Apply(ctx context.Context, steps ...Step) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := tx.run(ctx, s.Do); err != nil {
+		if err := tx.run(ctx, s.Do); err != nil && !(s.Gone && errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 		if s.Undo != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"strings"
@@ -219,6 +220,27 @@ func TestFirewallLines(t *testing.T) {
 				t.Errorf("lines %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// What may be gone is no failure, and is put back all the same.
+func TestGone(t *testing.T) {
+	host := &plantest.Recorder{}
+	tx := plan.Tx{Host: host.Host()}
+	d := plan.DefaultRoute{Dev: "wg0", Table: 51820, Rules: []plan.Rule{{Mark: 51820, Not: true, Table: 51820}}}
+	if err := tx.Apply(t.Context(), plan.Step{Do: plan.AddLink{Dev: "wg0"}}); err != nil {
+		t.Fatal(err)
+	}
+	step := plan.Step{Do: plan.DelDefault{DefaultRoute: d}, Undo: plan.AddDefault{DefaultRoute: d}}
+	if err := tx.Apply(t.Context(), step); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Apply: %v, want %v", err, fs.ErrNotExist)
+	}
+	step.Gone = true
+	if err := tx.Apply(t.Context(), step); err != nil {
+		t.Errorf("Apply of what may be gone: %v", err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil || len(host.Left()) != 3 {
+		t.Errorf("Rollback: %v, left %q, want the link, the default route and its rule", err, host.Left())
 	}
 }
 

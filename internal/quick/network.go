@@ -221,7 +221,7 @@ func (r *raising) full(ctx context.Context, current uint32, v4, v6 bool) error {
 		}
 		return r.Tx.Apply(ctx, plan.Step{Do: plan.SetMark{Dev: dev}, Undo: plan.SetMark{Dev: dev, Mark: current}})
 	}
-	mark, table, err := routing.ChooseMark(policy.Without(dev), cmp.Or(current, markOf(r.have.Defaults)), v4, v6)
+	mark, table, err := r.choose(policy, current, v4, v6)
 	if err != nil {
 		return err
 	}
@@ -256,6 +256,24 @@ func (r *raising) full(ctx context.Context, current uint32, v4, v6 bool) error {
 		want.Defaults = append(want.Defaults, d)
 	}
 	return r.advance(ctx, want)
+}
+
+// choose returns the mark and the table of a full tunnel. The table stays if
+// the mark does. But if others took a part of what leads there away, it is
+// another one: so all is there anew before the rest goes.
+func (r *raising) choose(policy *routing.Policy, current uint32, v4, v6 bool) (mark, table uint32, err error) {
+	mark = cmp.Or(current, markOf(r.have.Defaults))
+	whole := true
+	for _, had := range r.have.Defaults {
+		if markOf([]plan.DefaultRoute{had}) == mark {
+			table = had.Table
+			whole = whole && policy.Has(had)
+		}
+	}
+	if table != 0 && whole {
+		return mark, table, nil
+	}
+	return routing.ChooseMark(policy, mark, v4, v6)
 }
 
 // markOf returns the mark of the packets that default routes are not for.

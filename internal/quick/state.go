@@ -62,7 +62,7 @@ type difference struct {
 // finds neither.
 func (d difference) steps(have, want State) (steps []plan.Step) {
 	if have.DNS != nil && (want.DNS == nil || want.DNS.Backend != have.DNS.Backend || want.DNS.Record != have.DNS.Record) {
-		steps = d.lasting(steps, plan.UnsetDNS{DNSSettings: *have.DNS}, plan.SetDNS{DNSSettings: *have.DNS})
+		steps = d.removal(steps, plan.UnsetDNS{DNSSettings: *have.DNS}, plan.SetDNS{DNSSettings: *have.DNS})
 		have.DNS = nil
 	}
 	var replaced []plan.DefaultRoute
@@ -72,13 +72,17 @@ func (d difference) steps(have, want State) (steps []plan.Step) {
 		case slices.ContainsFunc(want.Defaults, func(w plan.DefaultRoute) bool { return w.V6 == r.V6 && w.Table != r.Table }):
 			replaced = append(replaced, r)
 		default:
-			steps = d.lasting(steps, plan.DelDefault{DefaultRoute: r}, plan.AddDefault{DefaultRoute: r})
+			steps = d.removal(steps, plan.DelDefault{DefaultRoute: r}, plan.AddDefault{DefaultRoute: r})
 		}
 	}
 	steps = d.onLink(steps, have, want)
 	if !slices.EqualFunc(have.Firewall, want.Firewall, func(a, b plan.FirewallRules) bool { return reflect.DeepEqual(a, b) }) {
 		set := plan.SetFirewall{Dev: d.dev, Had: have.Firewall, Want: want.Firewall, Kind: d.kind, Programs: d.programs}
-		steps = d.lasting(steps, set, set.Undo())
+		if len(want.Firewall) == 0 {
+			steps = d.removal(steps, set, set.Undo())
+		} else {
+			steps = d.lasting(steps, set, set.Undo())
+		}
 	}
 	switch {
 	case d.marksValid:
@@ -93,7 +97,7 @@ func (d difference) steps(have, want State) (steps []plan.Step) {
 		}
 	}
 	for _, r := range replaced {
-		steps = d.lasting(steps, plan.DelDefault{DefaultRoute: r}, plan.AddDefault{DefaultRoute: r})
+		steps = d.removal(steps, plan.DelDefault{DefaultRoute: r}, plan.AddDefault{DefaultRoute: r})
 	}
 	if want.DNS != nil && !reflect.DeepEqual(have.DNS, want.DNS) {
 		var undo plan.Op = plan.UnsetDNS{DNSSettings: *want.DNS}
@@ -135,6 +139,12 @@ func (d difference) onLink(steps []plan.Step, have, want State) []plan.Step {
 // lasting appends a step that has to be taken back by itself.
 func (d difference) lasting(steps []plan.Step, do, undo plan.Op) []plan.Step {
 	return append(steps, plan.Step{Do: do, Undo: undo})
+}
+
+// removal appends a step that others may have been faster with, in part or
+// altogether.
+func (d difference) removal(steps []plan.Step, do, undo plan.Op) []plan.Step {
+	return append(steps, plan.Step{Do: do, Undo: undo, Gone: true})
 }
 
 // step appends a step whose effect goes with the link.

@@ -30,14 +30,6 @@ type Default struct {
 	Dev   string
 }
 
-// Without returns the policy as it would be without the default routes over the
-// link dev.
-func (p *Policy) Without(dev string) *Policy {
-	rest := *p
-	rest.Defaults = slices.DeleteFunc(slices.Clone(p.Defaults), func(d Default) bool { return d.Dev == dev })
-	return &rest
-}
-
 // Has reports whether all of d is there.
 func (p *Policy) Has(d plan.DefaultRoute) bool {
 	for _, r := range d.Rules {
