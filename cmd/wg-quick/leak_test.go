@@ -187,9 +187,10 @@ func (s *site) leaks(f figures, q contestant) {
 		}
 		slices.Sort(inGap)
 		clearInGap += inGap[1]
-		clearUp += w.clear(i, span{in, up.to})
+		old := map[int]int{inner4: old4, inner6: old6}[i]
+		clearUp += w.clear(i, span{in, up.to}) + w.clear(old, span{in, up.to})
 		out := w.goes(down, v6)
-		clearDown += w.clearBefore(i, span{up.to, out})
+		clearDown += w.clearBefore(i, span{up.to, out}) + w.clearBefore(old, span{up.to, out})
 		closing = max(closing, ms(down.to-out))
 		_, in = w.comes(again, v6)
 		if !v6 {
@@ -197,16 +198,20 @@ func (s *site) leaks(f figures, q contestant) {
 		}
 		clearBetween += w.clear(i, span{out, in})
 		_, in = w.comes(failing, v6)
-		clearFailing += w.clearBefore(i, span{in, w.goes(failing, v6)})
+		end := w.goes(failing, v6)
+		clearFailing += w.clearBefore(i, span{in, end}) + w.clearBefore(old, span{in, end})
 
 		// The watch can see what is in clear, and had something to see.
-		for _, outside := range []span{{0, up.from}, {failing.to, math.MaxInt64}} {
-			if w.clear(i, outside) == 0 {
-				t.Errorf("no packet of stream %s was seen while there was no tunnel", name)
+		for _, i := range []int{i, old} {
+			name := w.streams[i].name
+			for _, outside := range []span{{0, up.from}, {failing.to, math.MaxInt64}} {
+				if w.clear(i, outside) == 0 {
+					t.Errorf("no packet of stream %s was seen while there was no tunnel", name)
+				}
 			}
-		}
-		if n := w.sent(i, span{up.to, down.from}); n < 20 {
-			t.Errorf("%d packets of stream %s were sent while the tunnel was up, want at least 20", n, name)
+			if n := w.sent(i, span{up.to, down.from}); n < 20 {
+				t.Errorf("%d packets of stream %s were sent while the tunnel was up, want at least 20", n, name)
+			}
 		}
 	}
 	if n := w.sent(names, span{up.from, down.to}); n == 0 {
@@ -217,7 +222,7 @@ func (s *site) leaks(f figures, q contestant) {
 	f.add(t, "`up`: sent in clear from then", clearUp)
 	f.add(t, "`up`: to the LAN", w.astray(up))
 	f.add(t, "`up`: to the tunnel's resolver", w.clear(names, up))
-	f.add(t, "`wg syncconf`", w.clear(inner4, reload)+w.clear(inner6, reload))
+	f.add(t, "`wg syncconf`", w.clear(inner4, reload)+w.clear(inner6, reload)+w.clear(old4, reload)+w.clear(old6, reload))
 	f.add(t, "`down`: sent in clear", clearDown)
 	f.add(t, "`down`: from a family's", closing)
 	f.add(t, "`down`: to the LAN", w.astray(down))

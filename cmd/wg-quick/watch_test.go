@@ -43,19 +43,25 @@ type stream struct {
 	to   netip.AddrPort
 	// wanted tells whether to send now; nil: always.
 	wanted func() bool
+	// old says that the socket is connected before there is any tunnel; else
+	// each packet finds its way anew.
+	old bool
 
 	mu     sync.Mutex
 	sent   []int64 // by number: before it was sent, or uncounted
 	failed []bool  // by number
 }
 
-// The streams of a watch: through the tunnel, beside it, and to its resolver.
+// The streams of a watch: through the tunnel, beside it, to its resolver, and
+// through the tunnel by connections from before it.
 const (
 	inner4 = iota
 	inner6
 	lan4
 	lan6
 	names
+	old4
+	old6
 )
 
 const uncounted = -1
@@ -102,6 +108,8 @@ func (s *site) watched() *watch {
 		lan4:   {name: "IPv4 LAN", to: netip.MustParseAddrPort("192.0.2.77:9")},
 		lan6:   {name: "IPv6 LAN", to: netip.MustParseAddrPort("[2001:db8:1::77]:9")},
 		names:  {name: "DNS", to: netip.MustParseAddrPort(resolver + ":53"), wanted: w.resolves},
+		old4:   {name: "IPv4, connected", to: netip.MustParseAddrPort("198.51.100.9:9"), old: true},
+		old6:   {name: "IPv6, connected", to: netip.MustParseAddrPort("[2001:db8:ffff::9]:9"), old: true},
 	}
 	for range w.streams {
 		w.seen = append(w.seen, map[uint32]int64{})
@@ -159,8 +167,10 @@ func (w *watch) send(i int) {
 	} else {
 		to.(*unix.SockaddrInet4).Addr = a.As4()
 	}
-	// Not connected: each packet finds its way anew.
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil && st.old {
+		err, to = unix.Connect(fd, to), nil
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
