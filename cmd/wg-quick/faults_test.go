@@ -142,14 +142,16 @@ func await(done func() bool) error {
 	return nil
 }
 
-// hang returns a hook that doesn't end, and what waits until it is reached.
+// hang returns a hook that doesn't end but by a signal, and what waits until it
+// is reached. The trap is there before: a shell that is about to start another
+// program may lose a signal.
 func (p *program) hang(key string) (hook string, reached func()) {
 	p.t.Helper()
 	fifo := filepath.Join(p.dir, "reached")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	return fmt.Sprintf("%s = echo > %s; exec sleep 1000", key, fifo), func() {
+	return fmt.Sprintf(`%s = sh -c 'trap "exit 1" INT; echo > %s; while :; do sleep 1; done'`, key, fifo), func() {
 		if _, err := os.ReadFile(fifo); err != nil {
 			p.t.Fatal(err)
 		}

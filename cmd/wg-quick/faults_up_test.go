@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestFaultsOfUp(t *testing.T) {
@@ -145,6 +146,7 @@ func TestFaultsOfUp(t *testing.T) {
 			if err := c.Start(); err != nil {
 				return err
 			}
+			defer time.AfterFunc(time.Minute, func() { syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }).Stop()
 			reached()
 			if err := syscall.Kill(-c.Process.Pid, syscall.SIGINT); err != nil {
 				return err
