@@ -199,7 +199,7 @@ func TestReloadLeavesOtherAddresses(t *testing.T) {
 				t.Errorf("reload: %+v", got)
 			}
 			slices.Sort(want)
-			got := regexp.MustCompile(`(10|fd)[.:0-9a-f]+/\d+`).FindAllString(s.ip("-o address show dev wg0"), -1)
+			got := regexp.MustCompile(`\b(10\.|fd)[.:0-9a-f]+/\d+`).FindAllString(s.ip("-o address show dev wg0 scope global"), -1)
 			slices.Sort(got)
 			if !slices.Equal(got, want) {
 				t.Errorf("with a record: %v: the addresses are %q, want %q", record, got, want)
