@@ -84,16 +84,20 @@ func TestDownKilledAtEachStep(t *testing.T) {
 	})
 }
 
-// After a kill at any moment of a reload, down leaves nothing.
+// After a kill at any step of a reload, down leaves nothing.
 func TestReloadKilledAtEachStep(t *testing.T) {
 	trials(t, func(tr *trial) {
 		tr.reloading(func(r *reloading) {
-			moments("reload", r.steps, 0, func(faults, what string) {
+			for i, name := range r.steps {
+				if !ofHost(name) {
+					continue
+				}
+				what := fmt.Sprintf("reload killed after step %d, %s", i+1, name)
 				r.writeAs(r.to.own, r.to.allowed)
-				r.killed(faults, "reload", what)
+				r.killed(at(kills, i), "reload", what)
 				r.isRemoved(what)
 				r.start()
-			})
+			}
 		})
 	})
 }

@@ -42,6 +42,7 @@ func trials(t *testing.T, f func(tr *trial)) {
 			t.Parallel()
 			isolated(t, func(s *site) {
 				tr := &trial{site: s, beside: backend == plan.ResolvFile}
+				defer s.killDevices() // if it fails
 				s.withResolvconf()
 				s.withResolvFile()
 				s.env = append(s.env, dns.BackendVariable+"="+string(backend))
@@ -57,6 +58,13 @@ func trials(t *testing.T, f func(tr *trial)) {
 				tr.alone()
 			})
 		})
+	}
+}
+
+// killDevices ends the processes of devices that are left.
+func (s *site) killDevices() {
+	for _, pid := range inside(s.t, userspace.ProcessName) {
+		kill(pid)
 	}
 }
 
@@ -93,7 +101,9 @@ func (tr *trial) rehearse() {
 	tr.up = run("up")
 	tr.during = noise.ReplaceAllString(tr.state(), "")
 	tr.down = run("down")
-	tr.saved = tr.read(tr.path)
+	if tr.saved = tr.read(tr.path); tr.saved == tr.written {
+		t.Fatal("SaveConfig changes nothing")
+	}
 	tr.nothingLeft("up and down without faults")
 	want := []string{"AddLink", "PreUp", "Configure", "AddAddr", "SetLink", "AddRoutes", "SetMark", "AddFirewall", "AddDefault", "SetDNS", "PostUp",
 		"PreDown", "SaveConfig", "UnsetDNS", "DelDefault", "DelLink", "DelFirewall", "PostDown", notes, forgets}
@@ -113,8 +123,8 @@ func (tr *trial) rehearse() {
 // write writes the tunnel's file.
 func (tr *trial) write() {
 	tr.t.Helper()
-	own := fullOwn + "\nSaveConfig = true"
-	for _, key := range []string{"PreUp", "PostUp", "PreDown", "PostDown"} {
+	own := fullOwn + "\nSaveConfig = true\nPostUp = ip address add 10.7.9.1/32 dev %i # to be saved"
+	for _, key := range []string{"PreUp", "PreDown", "PostDown"} {
 		own += "\n" + key + " = true"
 	}
 	tr.writeAs(own, "0.0.0.0/0, ::/0, 10.50.0.0/16, fd50::/16"+far)
@@ -253,7 +263,21 @@ func (r *reloading) start() {
 	if got := r.wgQuick("up", r.path); got.status != 0 {
 		r.t.Fatalf("up: %+v", got)
 	}
-	r.during = r.state()
+	r.during = r.state() + r.device()
+}
+
+// device is the state of the device, without keys and counters.
+func (r *reloading) device() string {
+	r.t.Helper()
+	d, peers, err := netlinkwg.ReadAll(r.t.Context(), netlinkwg.New(), "wg0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	text := fmt.Sprintf("port %d, mark %d\n", d.ListenPort, d.Fwmark)
+	for _, p := range peers {
+		text += fmt.Sprintf("peer %s %v %v\n", p.PublicKey.Base64(), p.Endpoint, p.AllowedIPs)
+	}
+	return text
 }
 
 // reload is a reload with faults.
@@ -266,7 +290,7 @@ func (r *reloading) reload(faults string, env ...string) result {
 // unchanged checks that the tunnel is as before the reload.
 func (r *reloading) unchanged(after string) {
 	r.t.Helper()
-	if d := changed(r.during, r.state()); d != nil {
+	if d := changed(r.during, r.state()+r.device()); d != nil {
 		r.t.Fatalf("%s: %s", after, strings.Join(d, ""))
 	}
 }
