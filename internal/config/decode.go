@@ -428,7 +428,7 @@ func (d *decoder) presharedKey(value []byte) error {
 func (d *decoder) allowedIPs(value []byte) (err error) {
 	p := d.peer()
 	if p.AllowedIPs == nil {
-		p.AllowedIPs = d.room(bytes.Count(value, []byte(",")) + 1)
+		p.AllowedIPs = d.room(min(bytes.Count(value, []byte(",")), 1<<16) + 1) // of commas alone there may be very many
 	}
 	p.AllowedIPs, p.ReplaceAllowedIPs, err = appendAllowedIPs(p.AllowedIPs, value, d.warn)
 	return err
