@@ -121,7 +121,7 @@ func (a *app) decode(ctx context.Context, f *file) (*quick.Tunnel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return quick.NewTunnel(f.dev, config.Scan(f.path, f.text), c, rtnl.TableNumber)
+	return quick.NewTunnel(f.dev, f.path, c, rtnl.TableNumber)
 }
 
 // decodeOwn reads only what concerns wg-quick itself: for the rest it is too
@@ -202,7 +202,7 @@ func (a *app) teardown(ctx context.Context, arg string) (*file, *quick.Tunnel, e
 	if err != nil {
 		return nil, nil, err
 	}
-	return f, quick.NewTeardown(f.dev, config.Scan(f.path, f.text), q, rtnl.TableNumber), nil
+	return f, quick.NewTeardown(f.dev, f.path, f.text, q, rtnl.TableNumber), nil
 }
 
 // recorded returns the tunnel that arg names, without what only its file has;

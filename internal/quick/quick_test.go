@@ -45,7 +45,7 @@ func parse(dev, text string) (*quick.Tunnel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return quick.NewTunnel(dev, config.Scan(file, []byte(text)), c, tables)
+	return quick.NewTunnel(dev, file, c, tables)
 }
 
 func mustParse(t *testing.T, dev, text string) *quick.Tunnel {

@@ -52,14 +52,13 @@ func (e *Error) Advice() []string { return e.file.Advice() }
 // Original returns what the original prints for the first problem.
 func (e *Error) Original() []string { return e.original }
 
-// NewTunnel checks the values of c, which doc is the text of, for the link
-// dev. tables knows the names of routing tables. The error is an [*Error] with
+// NewTunnel checks the values of c, the file at path, for the link dev. tables knows the names of routing tables. The error is an [*Error] with
 // all problems.
-func NewTunnel(dev string, doc *config.Document, c *config.Config, tables func(name string) (uint32, bool)) (*Tunnel, error) {
+func NewTunnel(dev, path string, c *config.Config, tables func(name string) (uint32, bool)) (*Tunnel, error) {
 	q := &c.Quick
 	t := &Tunnel{
-		Dev: dev, Config: doc.File, Device: c.Change, Names: c.Names,
-		DNS: texts(q.DNS), Search: texts(q.Search), Variables: variables(dev, doc.File, q),
+		Dev: dev, Config: path, Device: c.Change, Names: c.Names,
+		DNS: texts(q.DNS), Search: texts(q.Search), Variables: variables(dev, path, q),
 		PreUp: q.PreUp, PostUp: q.PostUp, PreDown: q.PreDown, PostDown: q.PostDown,
 	}
 	var bad Error
@@ -103,11 +102,12 @@ func NewTunnel(dev string, doc *config.Document, c *config.Config, tables func(n
 }
 
 // NewTeardown returns the tunnel that q describes as far as taking it down
-// goes: the rest may have changed since, or be wrong. doc is the file's text.
-func NewTeardown(dev string, doc *config.Document, q *config.QuickOptions, tables func(name string) (uint32, bool)) *Tunnel {
+// goes: the rest may have changed since, or be wrong. text is that of the file at
+// path.
+func NewTeardown(dev, path string, text []byte, q *config.QuickOptions, tables func(name string) (uint32, bool)) *Tunnel {
 	t := &Tunnel{
-		Dev: dev, Config: doc.File,
-		DNS: texts(q.DNS), Search: texts(q.Search), Variables: variables(dev, doc.File, q),
+		Dev: dev, Config: path,
+		DNS: texts(q.DNS), Search: texts(q.Search), Variables: variables(dev, path, q),
 		PreUp: q.PreUp, PostUp: q.PostUp, PreDown: q.PreDown, PostDown: q.PostDown,
 	}
 	table, err := routing.ParseTable(q.Table.Text, tables)
@@ -116,7 +116,7 @@ func NewTeardown(dev string, doc *config.Document, q *config.QuickOptions, table
 	}
 	t.Table = table
 	if q.Saves() {
-		t.Save = doc
+		t.Save = config.Scan(path, text)
 	}
 	return t
 }
