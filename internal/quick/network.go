@@ -15,21 +15,21 @@ import (
 	"wgtools/internal/routing"
 )
 
-// A raising is a tunnel on its way up, or to another state: what stands of it
+// A transition is a tunnel on its way up, or to another state: what stands of it
 // so far. Each part is decided from what the steps before it brought about.
-type raising struct {
+type transition struct {
 	*Session
 	t      *Tunnel
 	d      difference
 	have   State
 	record *Record
 	dns    *plan.DNSSettings // nil if none are wanted
-	past   []plan.RouteSet   // routes that the tunnel had and is to have no more, as far as they are there
+	old    plan.RouteSet     // routes that the tunnel had, as far as they are there
 }
 
 // advance goes on to the state want. What doesn't go with the link is on record
 // before it is there, and as long as it is there.
-func (r *raising) advance(ctx context.Context, want State) error {
+func (r *transition) advance(ctx context.Context, want State) error {
 	r.record.Beyond = either(r.have.Beyond, want.Beyond)
 	r.note(r.record)
 	if err := r.Tx.Apply(ctx, r.d.steps(r.have, want)...); err != nil {
@@ -62,8 +62,8 @@ func either(have, want Beyond) Beyond {
 // network sets up all that isn't the device itself: addresses, then the MTU,
 // then routes, then what full tunnels need, then DNS, which may be reached
 // through the tunnel only.
-func (r *raising) network(ctx context.Context) error {
-	t, want := r.t, r.have
+func (r *transition) network(ctx context.Context) error {
+	t := r.t
 	peers, err := r.Look.Peers(ctx, t.Dev)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (r *raising) network(ctx context.Context) error {
 	if err := r.addresses(ctx, addresses); err != nil {
 		return err
 	}
-	want = r.have
+	want := r.have
 	want.MTU, want.Up = r.mtu(ctx, peers), true
 	if err := r.advance(ctx, want); err != nil {
 		return err
@@ -98,7 +98,7 @@ func (r *raising) network(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.forgo(ctx, added); err != nil {
+	if err := r.delOldRoutes(ctx, added); err != nil {
 		return err
 	}
 	want = r.have
@@ -107,7 +107,7 @@ func (r *raising) network(ctx context.Context) error {
 }
 
 // addresses goes on to a link with these addresses.
-func (r *raising) addresses(ctx context.Context, list []netip.Prefix) error {
+func (r *transition) addresses(ctx context.Context, list []netip.Prefix) error {
 	want := r.have
 	want.Addresses = list
 	if err := r.advance(ctx, want); err != nil || r.d.fresh {
@@ -125,7 +125,7 @@ func (r *raising) addresses(ctx context.Context, list []netip.Prefix) error {
 
 // routes goes on to routes for these allowed IPs. It returns those over the
 // link that were added before.
-func (r *raising) routes(ctx context.Context, allowed []netip.Prefix) (added []plan.RouteSet, err error) {
+func (r *transition) routes(ctx context.Context, allowed []netip.Prefix) (added []plan.RouteSet, err error) {
 	cover, added, err := r.Look.OnLink(ctx, r.t.Dev)
 	if err != nil {
 		return nil, err
@@ -145,19 +145,14 @@ func (r *raising) routes(ctx context.Context, allowed []netip.Prefix) (added []p
 	return added, r.advance(ctx, want)
 }
 
-// forgo removes the routes that the tunnel had and is to have no more, as far
-// as they are among those that were added.
-func (r *raising) forgo(ctx context.Context, added []plan.RouteSet) error {
-	for _, set := range r.past {
-		gone := present(routesBut(set, r.have.Routes), added)
-		if len(gone.Dst) == 0 {
-			continue
-		}
-		if err := r.Tx.Apply(ctx, plan.Step{Do: plan.DelRoutes{RouteSet: gone}, Undo: plan.AddRoutes{RouteSet: gone}}); err != nil {
-			return err
-		}
+// delOldRoutes removes the routes that the tunnel had and is to have no more,
+// as far as they are among those that were added.
+func (r *transition) delOldRoutes(ctx context.Context, added []plan.RouteSet) error {
+	gone := present(routesBut(r.old, r.have.Routes), added)
+	if len(gone.Dst) == 0 {
+		return nil
 	}
-	return nil
+	return r.Tx.Apply(ctx, plan.Step{Do: plan.DelRoutes{RouteSet: gone}, Undo: plan.AddRoutes{RouteSet: gone}})
 }
 
 // present returns the routes of set that are among those there are.
@@ -172,7 +167,7 @@ func present(set plan.RouteSet, there []plan.RouteSet) plan.RouteSet {
 }
 
 // onlyIPv4 leaves out what a host without IPv6 can't have, and says so.
-func (r *raising) onlyIPv4(reason string, addresses, allowed []netip.Prefix) (a4, ips4 []netip.Prefix) {
+func (r *transition) onlyIPv4(reason string, addresses, allowed []netip.Prefix) (a4, ips4 []netip.Prefix) {
 	var left []string
 	keep := func(list []netip.Prefix) (kept []netip.Prefix) {
 		for _, p := range list {
@@ -200,7 +195,7 @@ func (r *raising) onlyIPv4(reason string, addresses, allowed []netip.Prefix) (a4
 // full sets up a full tunnel: the mark of the device's own packets, what the
 // packet filters need to let their answers in, and last the default routes.
 // Without a default route it takes all of that away.
-func (r *raising) full(ctx context.Context, current uint32, v4, v6 bool) error {
+func (r *transition) full(ctx context.Context, current uint32, v4, v6 bool) error {
 	dev, want := r.t.Dev, r.have
 	want.Firewall, want.Defaults = nil, nil
 	policy, err := r.Look.Policy(ctx)
@@ -261,7 +256,7 @@ func (r *raising) full(ctx context.Context, current uint32, v4, v6 bool) error {
 // choose returns the mark and the table of a full tunnel. The table stays if
 // the mark does. But if others took a part of what leads there away, it is
 // another one: so all is there anew before the rest goes.
-func (r *raising) choose(policy *routing.Policy, current uint32, v4, v6 bool) (mark, table uint32, err error) {
+func (r *transition) choose(policy *routing.Policy, current uint32, v4, v6 bool) (mark, table uint32, err error) {
 	mark = cmp.Or(current, markOf(r.have.Defaults))
 	whole := true
 	for _, had := range r.have.Defaults {
@@ -291,7 +286,7 @@ func markOf(list []plan.DefaultRoute) uint32 {
 // srcValidMark returns what the parameter is to be put back to when the last
 // full tunnel goes: what it was before the first one came. Where this one
 // doesn't need it, as IPv6 doesn't, it is nothing.
-func (r *raising) srcValidMark(ctx context.Context, needed bool) (string, error) {
+func (r *transition) srcValidMark(ctx context.Context, needed bool) (string, error) {
 	if !needed && r.have.SrcValidMark == "" {
 		return "", nil
 	}
@@ -332,7 +327,7 @@ func hasDiversion(p *routing.Policy, own []plan.DefaultRoute) bool {
 
 // mtu returns the MTU that the file states, or else the one that fits the
 // ways to the peers.
-func (r *raising) mtu(ctx context.Context, peers Peers) int {
+func (r *transition) mtu(ctx context.Context, peers Peers) int {
 	if r.t.MTU.Set {
 		return r.t.MTU.Value
 	}

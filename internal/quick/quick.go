@@ -117,7 +117,7 @@ func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
 		return err
 	}
 	record := &Record{Dev: t.Dev, Phase: Coming, Config: t.Config, Table: t.Table.String(), Addresses: t.Addresses}
-	r := &raising{Session: s, t: t, d: difference{dev: t.Dev, fresh: true}, record: record}
+	r := &transition{Session: s, t: t, d: difference{dev: t.Dev, fresh: true}, record: record}
 	if r.dns, err = s.wantedDNS(ctx, t); err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (s *Session) wantedDNS(ctx context.Context, t *Tunnel) (*plan.DNSSettings, 
 }
 
 // back takes all back that was done. What can't be stays on record.
-func (r *raising) back(ctx context.Context) error {
+func (r *transition) back(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	return r.Journal.Exclusive(ctx, func() error {
 		if err := r.Tx.Rollback(ctx); err != nil {
@@ -197,7 +197,7 @@ func alreadyExists(dev string) error {
 
 // makeLink makes the kernel's link or, where the kernel has no WireGuard, a
 // userspace device.
-func (r *raising) makeLink(ctx context.Context) error {
+func (r *transition) makeLink(ctx context.Context) error {
 	r.note(r.record)
 	dev := r.t.Dev
 	undo := plan.DelLink{Dev: dev}

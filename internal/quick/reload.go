@@ -33,7 +33,7 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 		}
 	}
 	before := *record
-	r := &raising{Session: s, t: t, d: difference{dev: t.Dev}, record: record}
+	r := &transition{Session: s, t: t, d: difference{dev: t.Dev}, record: record}
 	if r.dns, err = s.wantedDNS(ctx, t); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 			s.note(&before)
 		}
 	}()
-	if err := r.stands(ctx); err != nil {
+	if err := r.readState(ctx); err != nil {
 		return err
 	}
 	change, undo, err := s.Look.Difference(ctx, t.Dev, &t.Device, t.hookSets("preshared-key"))
@@ -83,8 +83,8 @@ func (t *Tunnel) hookSets(word string) bool {
 	return slices.ContainsFunc(slices.Concat(t.PreUp, t.PostUp), func(v config.Value) bool { return strings.Contains(v.Text, word) })
 }
 
-// stands reads what of the tunnel there is.
-func (r *raising) stands(ctx context.Context) error {
+// readState reads what of the tunnel there is.
+func (r *transition) readState(ctx context.Context) error {
 	dev := r.t.Dev
 	addresses, mtu, err := r.Look.Addresses(ctx, dev)
 	if err != nil {
@@ -101,13 +101,13 @@ func (r *raising) stands(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the record of `%s': %w", dev, err)
 	}
-	r.past = []plan.RouteSet{routing.Routes(table, dev, peers.AllowedIPs, nil)}
+	r.old = routing.Routes(table, dev, peers.AllowedIPs, nil)
 	return r.promote(ctx)
 }
 
 // promote makes the kernel keep a network's other addresses when its first one
 // goes. Where that can't be set, they are added again.
-func (r *raising) promote(ctx context.Context) error {
+func (r *transition) promote(ctx context.Context) error {
 	goes := slices.ContainsFunc(r.have.Addresses, func(p netip.Prefix) bool {
 		return p.Addr().Is4() && !slices.Contains(r.t.Addresses, p)
 	})

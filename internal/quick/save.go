@@ -22,7 +22,7 @@ func (s *Session) Save(ctx context.Context, dev string, doc *config.Document) er
 	if err != nil {
 		return err
 	}
-	live.Addresses = lasting(live.Addresses, addressesOf(doc))
+	live.Addresses = withoutLinkLocal(live.Addresses, addressesOf(doc))
 	doc.Update(live, parseAddress)
 	return s.Tx.Apply(ctx, plan.Step{Do: plan.SaveConfig{Dev: dev, Path: doc.File, Text: doc.Bytes()}})
 }
@@ -41,9 +41,9 @@ func addressesOf(doc *config.Document) (list []netip.Prefix) {
 	return list
 }
 
-// lasting returns the addresses without those that a link gives itself: a TUN
+// withoutLinkLocal returns the addresses without those that a link gives itself: a TUN
 // link a new one each time. named are those that its file names.
-func lasting(addresses, named []netip.Prefix) []netip.Prefix {
+func withoutLinkLocal(addresses, named []netip.Prefix) []netip.Prefix {
 	return slices.DeleteFunc(addresses, func(p netip.Prefix) bool {
 		return p.Addr().IsLinkLocalUnicast() && p.Addr().Is6() && !slices.Contains(named, p)
 	})
