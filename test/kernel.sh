@@ -15,12 +15,13 @@ skip() { # TEST REASON
 	printf '{"Action":"skip","Package":"wgtools/test/kernel","Test":"%s"}\n' "$1"
 }
 
-# Runs the tests of a package, built before, and prints their events.
+# Runs the tests of a package, built before, and prints their events. $append
+# has parameters for the kernel.
 run() { # KERNEL PACKAGE NAME ARGUMENT...
 	local kernel=$1 package=$2 name=$3
 	shift 3
 	(cd "$package" && go tool test2json -t -p "$name" \
-		"$LAB" run --kernel "$kernel" --timeout 900 -- \
+		"$LAB" run --kernel "$kernel" --timeout 900 --append "${append-}" -- \
 		"$built/${package//\//-}.test" -test.v=test2json -test.timeout=850s "$@")
 }
 
@@ -40,6 +41,19 @@ newest() {
 	return "$failed"
 }
 
+# What is done in a second machine meanwhile: the newest kernel, and one
+# without IPv6.
+second() {
+	local failed=0
+	append=ipv6.disable=1 run stable test/kernel wgtools/test/kernel -bin "$built" -test.run=WithoutIPv6 || failed=1
+	if "$LAB" setup --kernel newest >&2; then
+		newest "$@" || failed=1
+	else
+		skip newest "the newest kernel can't be fetched here"
+	fi
+	return "$failed"
+}
+
 why=''
 [[ $(uname -sm) == 'Linux x86_64' ]] || why="the emulated machine is an x86-64 Linux"
 [[ -r /etc/debian_version ]] || why="the emulated machine needs a Debian host"
@@ -56,16 +70,10 @@ for package in internal/netlinkwg internal/rtnl test/kernel; do
 	CGO_ENABLED=0 go test -c -o "$built/${package//\//-}.test" "./$package"
 done
 "$LAB" setup >&2
-if "$LAB" setup --kernel newest >&2; then
-	newest "$@" >"$built/newest" &
-	machine=$!
-else
-	skip newest "the newest kernel can't be fetched here"
-fi
+second "$@" >"$built/second" &
+machine=$!
 failed=0
 stable "$@" || failed=1
-if [[ -n ${machine:-} ]]; then
-	wait "$machine" || failed=1
-	cat "$built/newest"
-fi
+wait "$machine" || failed=1
+cat "$built/second"
 exit "$failed"

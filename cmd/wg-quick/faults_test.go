@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -168,6 +169,22 @@ func (s *site) reap() {
 // testFaults runs each scenario with ours, and with the original to see that
 // it really shows it.
 func testFaults(t *testing.T, faults map[string]fault) {
+	t.Helper()
+	rows, err := os.ReadFile("../../docs/compatibility.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := strings.TrimPrefix(t.Name(), "TestFaultsOf")
+	for name := range faults {
+		if row := "`" + section + "/" + name + "`"; !strings.Contains(string(rows), row) {
+			t.Errorf("docs/compatibility.md has no row with %s", row)
+		}
+	}
+	for _, m := range regexp.MustCompile("`"+section+"/([^`]+)`").FindAllStringSubmatch(string(rows), -1) {
+		if _, ok := faults[m[1]]; !ok {
+			t.Errorf("docs/compatibility.md has a row for %q, which isn't tried", m[1])
+		}
+	}
 	try := func(t *testing.T, path string, f fault) (err error) {
 		t.Helper()
 		isolated(t, func(s *site) {

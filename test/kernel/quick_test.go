@@ -293,7 +293,7 @@ func needIPv6(t *testing.T) {
 func TestQuickWithoutIPv6(t *testing.T) {
 	inKernel(t, func(t *testing.T) {
 		if hasIPv6() {
-			t.Skip("this kernel has IPv6; start one with ipv6.disable=1")
+			t.Skip("this kernel has IPv6; test/kernel.sh starts one with ipv6.disable=1")
 		}
 		client, exit := abroad(t)
 		before := client.state()
