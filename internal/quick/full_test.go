@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"wgtools/internal/config"
+	"wgtools/internal/plan"
 	"wgtools/internal/quick"
 	"wgtools/internal/routing"
 )
@@ -427,5 +428,49 @@ func TestForeignLink(t *testing.T) {
 	}
 	if err := w.session().Up(t.Context(), tunnel); err == nil || err.Error() != "`wg0' already exists" {
 		t.Errorf("Up: %v", err)
+	}
+}
+
+// lateSignal is a host's DNS during whose last change the signal comes.
+type lateSignal struct {
+	plan.DNS
+	cancel context.CancelCauseFunc
+}
+
+func (l lateSignal) SetDNS(ctx context.Context, s plan.DNSSettings) error {
+	err := l.DNS.SetDNS(ctx, s)
+	l.cancel(errInterrupted)
+	return err
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// A signal during the last step, which is carried out all the same: all is as
+// it was.
+func TestInterruptedInLastStep(t *testing.T) {
+	without := mustParse(t, "wg0", file("Address = 10.7.0.2/24", both))
+	with := mustParse(t, "wg0", file("Address = 10.7.0.2/24\nDNS = 10.7.0.1", both))
+	for name, verb := range map[string]func(s *quick.Session, ctx context.Context) error{
+		"up":     func(s *quick.Session, ctx context.Context) error { return s.Up(ctx, with) },
+		"reload": func(s *quick.Session, ctx context.Context) error { return s.Reload(ctx, with) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			if name == "reload" {
+				if err := w.session().Up(t.Context(), without); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := w.Left()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			s := w.session()
+			s.Tx.Host.DNS = lateSignal{s.Tx.Host.DNS, cancel}
+			if err := verb(s, ctx); !errors.Is(err, errInterrupted) {
+				t.Errorf("%s: %v, want %v", name, err, errInterrupted)
+			}
+			if after := w.Left(); !slices.Equal(after, before) {
+				t.Errorf("there is %q, want %q", after, before)
+			}
+		})
 	}
 }
