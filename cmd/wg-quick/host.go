@@ -85,6 +85,9 @@ func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error
 	if a.tamper != nil {
 		a.tamper(s)
 	}
+	if a.dryRun {
+		s = s.Rehearsal()
+	}
 	return f(s)
 }
 
@@ -120,6 +123,9 @@ func (h host) Configure(ctx context.Context, dev string, c *device.Change) error
 	return h.client.Configure(context.WithoutCancel(ctx), dev, c)
 }
 
+// HasWireGuard implements [quick.Observer].
+func (h host) HasWireGuard(context.Context) bool { return netlinkwg.KernelHasWireGuard() }
+
 // Devices implements [quick.Observer].
 func (h host) Devices(ctx context.Context) ([]string, error) { return h.client.List(ctx) }
 
@@ -132,8 +138,8 @@ func (h host) Peers(ctx context.Context, dev string) (quick.Peers, error) {
 
 // Link implements [quick.Observer].
 func (h host) Link(ctx context.Context, dev string) (quick.Link, error) {
-	index, kind, err := h.Kernel.Link(ctx, dev)
-	return quick.Link{Index: index, Tunnel: kind == "wireguard" || kind == "tun" || kind == "tuntap"}, err
+	l, err := h.Kernel.Link(ctx, dev)
+	return quick.Link{Index: l.Index, Tunnel: l.Kind == "wireguard" || l.Kind == "tun" || l.Kind == "tuntap", Up: l.Up}, err
 }
 
 // Addresses implements [quick.Observer].
@@ -194,13 +200,7 @@ func (s *peerSink) Device(d *device.Device) error {
 	return nil
 }
 
-func (s *peerSink) Peer(p *device.Peer) error {
-	s.AllowedIPs = append(s.AllowedIPs, p.AllowedIPs...)
-	if p.Endpoint.IsValid() {
-		s.Endpoints = append(s.Endpoints, p.Endpoint.Addr())
-	}
-	return nil
-}
+func (s *peerSink) Peer(p *device.Peer) error { s.Add(p); return nil }
 
 func (s *peerSink) Restart() bool { *s = peerSink{}; return true }
 

@@ -7,6 +7,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,9 @@ func main() {
 // An app is what every subcommand works with.
 type app struct {
 	*cli.Env
-	prog string // the program's name in messages
+	prog string   // the program's name in messages
+	args []string // what it was called with
+	options
 
 	// becomeRoot starts the program anew as root; nil if the user is root.
 	becomeRoot func(prog string, args []string) error
@@ -48,13 +51,18 @@ type app struct {
 	tamper func(*quick.Session)
 }
 
-const usage = `Usage: %s [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE ]
+// options are the flags of subcommands.
+type options struct {
+	all     bool // all tunnels instead of named ones
+	dryRun  bool // print what would be done
+	noHooks bool // leave the hooks out
+	replace bool // reload what is up already
+}
 
-  up     brings up the tunnel that the file describes
-  down   takes it down
-  save   writes what has changed since to the file
-  strip  prints the file without the keys below, as wg takes it
-  reload brings a tunnel that is up to what its file says now; hooks don't run
+const usage = `Usage: %[1]s [ up | down | save | strip | reload ] [ CONFIG_FILE | INTERFACE ]
+
+%[2]s
+"%[1]s up --help" tells more of one of them.
 
 CONFIG_FILE is INTERFACE.conf in any directory; a bare INTERFACE stands for
 /etc/wireguard/INTERFACE.conf. Besides what wg knows, its section [Interface]
@@ -73,6 +81,11 @@ may have the keys
 // errUsage asks for the usage text and exit status 1.
 var errUsage = errors.New("usage")
 
+// A status ends the program with that exit status. All is said already.
+type status int
+
+func (s status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
 // run is main without the process.
 func run(ctx context.Context, env *cli.Env, becomeRoot func(prog string, args []string) error, args []string) int {
 	a := &app{Env: env, prog: filepath.Base(env.Prog), becomeRoot: becomeRoot}
@@ -82,47 +95,126 @@ func run(ctx context.Context, env *cli.Env, becomeRoot func(prog string, args []
 func (a *app) run(ctx context.Context, args []string) int {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-
-	command := &cobra.Command{
-		Use: "wg-quick", SilenceErrors: true, SilenceUsage: true, DisableFlagParsing: true,
-		Args: cobra.ArbitraryArgs, RunE: a.bare,
-	}
-	command.CompletionOptions.DisableDefaultCmd = true
-	command.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true, DisableFlagParsing: true, RunE: func(_ *cobra.Command, args []string) error {
-		return a.bare(nil, append([]string{"help"}, args...))
-	}})
-	for _, verb := range []struct {
-		name string
-		run  func(ctx context.Context, arg string) error
-	}{{"up", a.up}, {"down", a.down}, {"save", a.save}, {"strip", a.strip}, {"reload", a.reload}} {
-		command.AddCommand(&cobra.Command{Use: verb.name, DisableFlagParsing: true, RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return errUsage
-			}
-			return verb.run(ctx, args[0])
-		}})
-	}
-	err := error(nil)
-	if len(args) > 0 && strings.HasPrefix(args[0], "-") {
-		err = a.bare(nil, args) // cobra would look for a command behind it
-	} else {
+	a.args = args
+	var err error
+	switch {
+	case len(args) == 1 && (args[0] == "help" || args[0] == "--help" || args[0] == "-h"):
+		a.usage()
+	case len(args) == 0 || strings.HasPrefix(args[0], "-h") || args[0] == "--help" || args[0] == "help":
+		err = errUsage
+	default:
+		command := a.command()
 		command.SetArgs(args)
+		command.SetOut(a.Out)
+		command.SetErr(a.Err)
 		err = command.ExecuteContext(ctx)
 	}
 	if err == errUsage {
-		fmt.Fprintf(a.Err, usage, a.prog)
+		a.usage()
 		return 1
 	}
 	return a.report(err)
 }
 
-// bare answers what is none of the commands.
-func (a *app) bare(_ *cobra.Command, args []string) error {
-	if len(args) != 1 || args[0] != "help" && args[0] != "--help" && args[0] != "-h" {
-		return errUsage
+func (a *app) usage() {
+	var words strings.Builder
+	for _, c := range a.command().Commands() {
+		if !c.Hidden {
+			fmt.Fprintf(&words, "  %-7s %s\n", c.Name(), c.Short)
+		}
 	}
-	fmt.Fprintf(a.Err, usage, a.prog)
-	return nil
+	fmt.Fprintf(a.Err, usage, a.prog, words.String())
+}
+
+// command returns all subcommands.
+func (a *app) command() *cobra.Command {
+	cobra.EnableCommandSorting = false
+	root := &cobra.Command{
+		Use: a.prog, SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.ArbitraryArgs, RunE: func(*cobra.Command, []string) error { return errUsage },
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if c == root {
+			return errUsage
+		}
+		return &problem{line: fmt.Sprintf("%s: %v", a.prog, err), advice: []string{"hint: `" + a.prog + " " + c.Name() + " --help' lists them"}}
+	})
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) {
+		fmt.Fprintf(a.Out, "Usage: %s\n\n%s\n", c.UseLine(), cmp.Or(c.Long, c.Short))
+		if flags := c.LocalFlags().FlagUsages(); flags != "" {
+			fmt.Fprintf(a.Out, "\n%s", flags)
+		}
+	})
+	root.AddCommand(a.subcommands()...)
+	return root
+}
+
+func (a *app) subcommands() []*cobra.Command {
+	return append(a.changing(),
+		a.onTunnel("save", "writes what has changed since to the file", a.save, dryRun),
+		a.onTunnel("strip", "prints the file without the keys below, as wg takes it", a.strip),
+		a.plan(),
+	)
+}
+
+// changing returns the subcommands that change tunnels.
+func (a *app) changing() []*cobra.Command {
+	return []*cobra.Command{
+		a.onTunnels("up", "brings up the tunnel that the file describes", a.up,
+			dryRun, all, noHooks, option(&a.replace, "replace", "if it is up already, reload it")),
+		a.onTunnels("down", "takes it down", a.down, dryRun, all, noHooks),
+		a.onTunnels("reload", "brings a tunnel that is up to what its file says now; hooks don't run", a.reload, dryRun, all),
+	}
+}
+
+// plan returns the subcommand that goes before those that change tunnels.
+func (a *app) plan() *cobra.Command {
+	c := a.subcommand("plan", "prints what up, down or reload would do, and does nothing", func(context.Context, []string) error { return errUsage })
+	for _, sub := range a.changing() {
+		sub.PreRun = func(*cobra.Command, []string) { a.dryRun = true }
+		c.AddCommand(sub)
+	}
+	return c
+}
+
+// A setting adds a flag to a subcommand.
+type setting func(a *app, c *cobra.Command)
+
+func option(value *bool, name, does string) setting {
+	return func(_ *app, c *cobra.Command) { c.Flags().BoolVar(value, name, false, does) }
+}
+
+func dryRun(a *app, c *cobra.Command) {
+	option(&a.options.dryRun, "dry-run", "print what would be done, and do nothing")(a, c)
+}
+
+func all(a *app, c *cobra.Command) {
+	option(&a.options.all, "all", "all tunnels that it can be done to")(a, c)
+}
+
+func noHooks(a *app, c *cobra.Command) {
+	option(&a.options.noHooks, "no-hooks", "run none of the file's commands")(a, c)
+}
+
+// onTunnel returns a subcommand for one tunnel.
+func (a *app) onTunnel(name, does string, run func(ctx context.Context, arg string) error, settings ...setting) *cobra.Command {
+	return a.subcommand(name+" CONFIG_FILE|INTERFACE", does, func(ctx context.Context, args []string) error {
+		if len(args) != 1 {
+			return errUsage
+		}
+		return run(ctx, args[0])
+	}, settings...)
+}
+
+// subcommand returns a subcommand. use is its name and what follows it.
+func (a *app) subcommand(use, does string, run func(ctx context.Context, args []string) error, settings ...setting) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: does, RunE: func(c *cobra.Command, args []string) error { return run(c.Context(), args) }}
+	for _, set := range settings {
+		set(a, c)
+	}
+	return c
 }
 
 // interruptible ends the context it returns with the signals that end a
@@ -145,23 +237,28 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 }
 
 // needRoot fails if the user isn't root and can't become it.
-func (a *app) needRoot(args ...string) error {
+func (a *app) needRoot() error {
 	if a.becomeRoot == nil {
 		return nil
 	}
-	return a.becomeRoot(a.prog, args)
+	return a.becomeRoot(a.prog, a.args)
 }
 
-// trace prints the lines of a change, as they are known from wg-quick.
+// trace prints the lines of a change, as they are known from wg-quick: beside
+// what hooks print or, if they are all that is asked for, as the output.
 func (a *app) trace(op plan.Op) {
+	w := a.Err
+	if a.dryRun {
+		w = a.Out
+	}
 	var b bytes.Buffer
 	for line := range op.Lines() {
 		fmt.Fprintf(&b, "[#] %s\n", line)
 		if b.Len() > 32<<10 { // a batch of very many
-			b.WriteTo(a.Err)
+			b.WriteTo(w)
 		}
 	}
-	b.WriteTo(a.Err)
+	b.WriteTo(w)
 }
 
 func (a *app) say(line string) { io.WriteString(a.Err, line+"\n") }

@@ -50,6 +50,9 @@ func (a *app) report(err error) int {
 	if err == nil {
 		return 0
 	}
+	if told, ok := err.(status); ok {
+		return int(told)
+	}
 	for _, e := range parts(err) {
 		cli.Report(a.Err, a.explain(e))
 	}

@@ -101,7 +101,7 @@ func TestReload(t *testing.T) {
 					}
 					for _, f := range []struct{ name, own, allowed string }{to, from} {
 						s.file("wg0", f.own, f.allowed)
-						said := s.wgQuick("reload", path)
+						said := s.asPlanned("reload", path)
 						if said.status != 0 {
 							t.Errorf("reload to %q: %+v", f.name, said)
 						}

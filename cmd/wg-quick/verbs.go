@@ -134,62 +134,71 @@ func (a *app) decodeOwn(f *file) (*config.QuickOptions, error) {
 	return &c.Quick, nil
 }
 
-func (a *app) up(ctx context.Context, arg string) error {
-	if err := a.needRoot("up", arg); err != nil {
-		return err
-	}
+// A job is what is to be done to one tunnel. Whatever its file could have
+// against it has been found.
+type job struct {
+	dev string
+	do  func(ctx context.Context, s *quick.Session) error
+}
+
+func (a *app) up(ctx context.Context, arg string) (*job, error) {
 	f, err := a.open(ctx, arg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t, err := a.decode(ctx, f)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	a.withHooks(t)
 	if err := f.trusted(t); err != nil {
-		return err
+		return nil, err
 	}
-	return a.locked(ctx, f.dev, func() error {
-		return a.session(ctx, func(s *quick.Session) error { return s.Up(ctx, t) })
-	})
+	return &job{f.dev, func(ctx context.Context, s *quick.Session) error {
+		if a.replace {
+			return s.Replace(ctx, t)
+		}
+		return s.Up(ctx, t)
+	}}, nil
 }
 
 // reload needs no trust in the file: it doesn't run its hooks.
-func (a *app) reload(ctx context.Context, arg string) error {
-	if err := a.needRoot("reload", arg); err != nil {
-		return err
-	}
+func (a *app) reload(ctx context.Context, arg string) (*job, error) {
 	f, err := a.open(ctx, arg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t, err := a.decode(ctx, f)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return a.locked(ctx, f.dev, func() error {
-		return a.session(ctx, func(s *quick.Session) error { return s.Reload(ctx, t) })
-	})
+	return &job{f.dev, func(ctx context.Context, s *quick.Session) error { return s.Reload(ctx, t) }}, nil
 }
 
 // down needs the file for its hooks only, if we brought the tunnel up.
-func (a *app) down(ctx context.Context, arg string) error {
-	if err := a.needRoot("down", arg); err != nil {
-		return err
-	}
+func (a *app) down(ctx context.Context, arg string) (*job, error) {
 	f, t, err := a.teardown(ctx, arg)
 	if err != nil {
 		if t = a.recorded(arg); t == nil || ctx.Err() != nil {
-			return err
+			return nil, err
 		}
 		a.report(err)
 		a.say(fmt.Sprintf("[!] `%s' is taken down as it was brought up, without its hooks.", t.Dev))
-	} else if err := f.trusted(t); err != nil {
-		return err
+	} else {
+		a.withHooks(t)
+		if err := f.trusted(t); err != nil {
+			return nil, err
+		}
 	}
-	return a.locked(ctx, t.Dev, func() error {
-		return a.session(ctx, func(s *quick.Session) error { return s.Down(ctx, t) })
-	})
+	return &job{t.Dev, func(ctx context.Context, s *quick.Session) error { return s.Down(ctx, t) }}, nil
+}
+
+// withHooks leaves the hooks of t out if that is asked for.
+func (a *app) withHooks(t *quick.Tunnel) {
+	if n := t.CountHooks(); a.noHooks && n > 0 {
+		a.say(fmt.Sprintf("[!] The hooks of `%s' are not run: %d.", t.Dev, n))
+		t.DropHooks()
+	}
 }
 
 // teardown returns what the file of arg says of taking its tunnel down.
@@ -246,7 +255,7 @@ func (f *file) trusted(t *quick.Tunnel) error {
 }
 
 func (a *app) save(ctx context.Context, arg string) error {
-	if err := a.needRoot("save", arg); err != nil {
+	if err := a.needRoot(); err != nil {
 		return err
 	}
 	f, err := a.open(ctx, arg)

@@ -49,6 +49,17 @@ func dialFamily() (*family, error) {
 	return &family{c, netlink.HeaderType(f.ID)}, nil
 }
 
+// KernelHasWireGuard reports whether the kernel has WireGuard, or a module for
+// it that it can load.
+func KernelHasWireGuard() bool {
+	f, err := dialFamily()
+	if err != nil {
+		return !errors.Is(err, syscall.EPROTONOSUPPORT)
+	}
+	f.Close()
+	return true
+}
+
 // Read implements [Client].
 func (kernel) Read(ctx context.Context, name string, sink Sink) error {
 	if len(name) > nameLen {

@@ -24,6 +24,7 @@ type transition struct {
 	have   State
 	record *Record
 	dns    *plan.DNSSettings // nil if none are wanted
+	up     bool              // the link is up already
 	old    plan.RouteSet     // routes that the tunnel had, as far as they are there
 }
 

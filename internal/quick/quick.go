@@ -28,6 +28,8 @@ import (
 
 // An Observer reads what decisions depend on.
 type Observer interface {
+	// HasWireGuard reports whether the kernel can make WireGuard links.
+	HasWireGuard(ctx context.Context) bool
 	// Link returns the link dev.
 	Link(ctx context.Context, dev string) (Link, error)
 	// Devices returns the names of all WireGuard devices.
@@ -73,6 +75,7 @@ type Observer interface {
 type Link struct {
 	Index  int
 	Tunnel bool // of a kind that a tunnel's can have
+	Up     bool
 }
 
 // Peers are all peers of a device, as far as routing goes.
@@ -80,6 +83,14 @@ type Peers struct {
 	Mark       uint32 // of the packets to them; 0: none
 	AllowedIPs []netip.Prefix
 	Endpoints  []netip.Addr
+}
+
+// Add adds a peer.
+func (s *Peers) Add(p *device.Peer) {
+	s.AllowedIPs = append(s.AllowedIPs, p.AllowedIPs...)
+	if p.Endpoint.IsValid() {
+		s.Endpoints = append(s.Endpoints, p.Endpoint.Addr())
+	}
 }
 
 // A Session does one thing to one tunnel.

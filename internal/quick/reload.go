@@ -33,7 +33,7 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 		}
 	}
 	before := *record
-	r := &transition{Session: s, t: t, d: difference{dev: t.Dev}, record: record}
+	r := &transition{Session: s, t: t, d: difference{dev: t.Dev}, record: record, up: link.Up}
 	if r.dns, err = s.wantedDNS(ctx, t); err != nil {
 		return err
 	}
@@ -77,6 +77,27 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 	return nil
 }
 
+// Replace brings t up or, if it is up already, to what its file says now.
+func (s *Session) Replace(ctx context.Context, t *Tunnel) error {
+	link, err := s.Look.Link(ctx, t.Dev)
+	if err != nil {
+		return err
+	}
+	record, err := s.Journal.Read(t.Dev)
+	if err != nil {
+		return err
+	}
+	switch {
+	case link.Index == 0, record != nil && record.Phase != Up && record.made(link):
+		return s.Up(ctx, t)
+	case record == nil || !record.made(link):
+		if err := s.requireDevice(ctx, t.Dev); err != nil {
+			return alreadyExists(t.Dev)
+		}
+	}
+	return s.Reload(ctx, t)
+}
+
 // hookSets reports whether a hook that runs at up speaks of a setting of wg's:
 // what it sets isn't in the file.
 func (t *Tunnel) hookSets(word string) bool {
@@ -96,7 +117,7 @@ func (r *transition) readState(ctx context.Context) error {
 	}
 	r.record.Addresses = slices.Concat(r.record.Addresses, r.t.Addresses)
 	addresses = slices.DeleteFunc(addresses, func(p netip.Prefix) bool { return !slices.Contains(r.record.Addresses, p) })
-	r.have = State{Addresses: addresses, MTU: mtu, Up: true, Beyond: r.record.Beyond}
+	r.have = State{Addresses: addresses, MTU: mtu, Up: r.up, Beyond: r.record.Beyond}
 	table, err := routing.ParseTable(r.record.Table, func(string) (uint32, bool) { return 0, false })
 	if err != nil {
 		return fmt.Errorf("the record of `%s': %w", dev, err)

@@ -37,6 +37,14 @@ type Tunnel struct {
 	Save *config.Document // its file, if that is to be written when it goes down
 }
 
+// CountHooks returns how many hooks there are.
+func (t *Tunnel) CountHooks() int {
+	return len(t.PreUp) + len(t.PostUp) + len(t.PreDown) + len(t.PostDown)
+}
+
+// DropHooks leaves the hooks out.
+func (t *Tunnel) DropHooks() { t.PreUp, t.PostUp, t.PreDown, t.PostDown = nil, nil, nil, nil }
+
 // An Error is what is wrong with wg-quick's own keys in a file.
 type Error struct {
 	file     config.Error

@@ -73,8 +73,10 @@ func (w *world) Link(_ context.Context, dev string) (quick.Link, error) {
 	if !w.has(dev) {
 		return quick.Link{}, nil
 	}
-	return quick.Link{Index: w.index + len(dev), Tunnel: true}, nil
+	return quick.Link{Index: w.index + len(dev), Tunnel: true, Up: true}, nil
 }
+
+func (w *world) HasWireGuard(context.Context) bool { return len(w.Fail) == 0 }
 
 func (w *world) has(dev string) bool { return slices.Contains(w.Left(), "link "+dev) }
 

@@ -18,17 +18,24 @@ import (
 	"wgtools/internal/plan"
 )
 
-// Link returns the index and the kind of the link that has dev as its name or
-// as an alternative name; the index is 0 if there is none.
-func (k *Kernel) Link(_ context.Context, dev string) (index int, kind string, err error) {
+// A Link is a network link. The zero Link isn't there.
+type Link struct {
+	Index int
+	Kind  string // "wireguard", "tun" …; "" for a device without a driver's name
+	Up    bool   // set up, whatever its carrier says
+}
+
+// Link returns the link that has dev as its name or as an alternative name.
+func (k *Kernel) Link(_ context.Context, dev string) (Link, error) {
 	link, err := k.link(dev)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, "", nil
+		return Link{}, nil
 	}
 	if err != nil {
-		return 0, "", err
+		return Link{}, err
 	}
-	return link.Attrs().Index, link.Type(), nil
+	attrs := link.Attrs()
+	return Link{attrs.Index, link.Type(), attrs.RawFlags&unix.IFF_UP != 0}, nil
 }
 
 // OnLink returns the routes over the link dev, of both families: the

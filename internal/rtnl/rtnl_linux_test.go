@@ -87,7 +87,7 @@ func TestLinks(t *testing.T) {
 		ctx := t.Context()
 		ip(t, "link property add dev wg0 altname tunnel-to-somewhere-else")
 		for name, want := range map[string]bool{"wg0": true, "tunnel-to-somewhere-else": true, "wg1": false} {
-			if index, kind, err := k.Link(ctx, name); (index != 0) != want || (kind != "") != want || err != nil {
+			if l, err := k.Link(ctx, name); (l.Index != 0) != want || (l.Kind != "") != want || err != nil {
 				t.Errorf("Link(%s) = %d, %q, %v; want one: %t", name, index, kind, err, want)
 			}
 		}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"wgtools/internal/quick"
+)
+
+// onTunnels returns a subcommand for any number of tunnels. Mistakes in the
+// files of all are found before anything is done to one; after that, each is
+// done whole or not at all, whatever becomes of the others.
+func (a *app) onTunnels(name, does string, prepare func(ctx context.Context, arg string) (*job, error), settings ...setting) *cobra.Command {
+	return a.subcommand(name+" CONFIG_FILE|INTERFACE...", does, func(ctx context.Context, args []string) error {
+		if (len(args) > 0) == a.all {
+			return errUsage
+		}
+		if !a.dryRun {
+			if err := a.needRoot(); err != nil {
+				return err
+			}
+		}
+		if a.all {
+			var err error
+			if args, err = a.candidates(name != "up"); err != nil {
+				return err
+			}
+		}
+		jobs, err := each(a, args, func(arg string) (*job, error) { return prepare(ctx, arg) })
+		if err != nil {
+			return err
+		}
+		_, err = each(a, jobs, func(j *job) (struct{}, error) { return struct{}{}, a.carryOut(ctx, j) })
+		return err
+	}, settings...)
+}
+
+// carryOut does a job. A rehearsal waits for nobody.
+func (a *app) carryOut(ctx context.Context, j *job) error {
+	do := func() error {
+		return a.session(ctx, func(s *quick.Session) error { return j.do(ctx, s) })
+	}
+	if a.dryRun {
+		return do()
+	}
+	return a.locked(ctx, j.dev, do)
+}
+
+// each calls f with each of list, past failures, which it reports if there is
+// more than one. The error has the status of the first.
+func each[A, B any](a *app, list []A, f func(A) (B, error)) (results []B, err error) {
+	for _, one := range list {
+		result, e := f(one)
+		if e != nil && len(list) > 1 {
+			e = status(a.report(e))
+		}
+		if err == nil {
+			err = e
+		}
+		results = append(results, result)
+	}
+	return results, err
+}
+
+// candidates returns what --all means: the tunnels that are up, or those that
+// have a file and aren't.
+func (a *app) candidates(up bool) (args []string, err error) {
+	files, err := filepath.Glob(filepath.Join(configDir, "*.conf"))
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]string{} // their files
+	for _, path := range files {
+		if m := fileName.FindStringSubmatch(path); m != nil {
+			known[m[2]] = m[2]
+		}
+	}
+	records, err := newJournal(runDir).Others("")
+	if err != nil {
+		return nil, err
+	}
+	recorded := map[string]bool{}
+	for _, r := range records {
+		recorded[r.Dev] = true
+		if up && !strings.HasPrefix(r.Config, configDir+"/") {
+			known[r.Dev] = r.Config
+		}
+	}
+	for dev, arg := range known {
+		_, err := net.InterfaceByName(dev)
+		if isUp := err == nil || recorded[dev]; isUp == up {
+			args = append(args, arg)
+		}
+	}
+	slices.Sort(args)
+	if len(args) == 0 {
+		which := "that is not up has a file in " + configDir
+		if up {
+			which = "is up"
+		}
+		a.say(fmt.Sprintf("%s: no tunnel %s", a.prog, which))
+	}
+	return args, nil
+}
