@@ -76,11 +76,12 @@ func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error
 			},
 			Trace: a.trace,
 		},
-		Look:      h,
-		Journal:   newJournal(runDir),
-		Names:     resolve.New(ctx, a.LookupEnv, a.Err),
-		Say:       a.say,
-		Userspace: a.Getenv("WG_QUICK_USERSPACE_IMPLEMENTATION"),
+		Look:        h,
+		Journal:     newJournal(runDir),
+		Names:       resolve.New(ctx, a.LookupEnv, a.Err),
+		Say:         a.say,
+		Userspace:   a.Getenv("WG_QUICK_USERSPACE_IMPLEMENTATION"),
+		KeepRuntime: a.keepRuntime,
 	}
 	if a.tamper != nil {
 		a.tamper(s)
@@ -191,6 +192,23 @@ func (h host) Live(ctx context.Context, dev string) (live config.Live, err error
 	live.DNS = h.Resolver.Recorded(ctx, dev)
 	return live, err
 }
+
+// HasDNS implements [quick.Observer].
+func (h host) HasDNS(ctx context.Context, s plan.DNSSettings) bool { return h.Resolver.Has(ctx, s) }
+
+// Snapshot implements [quick.Observer].
+func (h host) Snapshot(ctx context.Context, dev string) (*device.Snapshot, error) {
+	var s snapshotSink
+	err := h.client.Read(ctx, dev, &s)
+	return &s.Snapshot, err
+}
+
+// A snapshotSink makes a [device.Snapshot] of what a client reads.
+type snapshotSink struct{ device.Snapshot }
+
+func (s *snapshotSink) Device(d *device.Device) error { s.Snapshot.Device(d); return nil }
+func (s *snapshotSink) Peer(p *device.Peer) error     { s.Snapshot.Peer(p); return nil }
+func (s *snapshotSink) Restart() bool                 { *s = snapshotSink{}; return true }
 
 // A peerSink keeps what routing needs to know of a device.
 type peerSink struct{ quick.Peers }

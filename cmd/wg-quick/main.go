@@ -53,13 +53,14 @@ type app struct {
 
 // options are the flags of subcommands.
 type options struct {
-	all     bool // all tunnels instead of named ones
-	dryRun  bool // print what would be done
-	noHooks bool // leave the hooks out
-	replace bool // reload what is up already
+	keepRuntime bool // keep what others changed
+	all         bool // all tunnels instead of named ones
+	dryRun      bool // print what would be done
+	noHooks     bool // leave the hooks out
+	replace     bool // reload what is up already
 }
 
-const usage = `Usage: %[1]s [ up | down | save | strip | reload ] [ CONFIG_FILE | INTERFACE ]
+const usage = `Usage: %[1]s [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE ]
 
 %[2]s
 "%[1]s up --help" tells more of one of them.
@@ -165,7 +166,8 @@ func (a *app) changing() []*cobra.Command {
 		a.onTunnels("up", "brings up the tunnel that the file describes", a.up,
 			dryRun, all, noHooks, option(&a.replace, "replace", "if it is up already, reload it")),
 		a.onTunnels("down", "takes it down", a.down, dryRun, all, noHooks),
-		a.onTunnels("reload", "brings a tunnel that is up to what its file says now; hooks don't run", a.reload, dryRun, all),
+		a.onTunnels("reload", "brings a tunnel that is up to what its file says now; hooks don't run", a.reload, dryRun, all,
+			option(&a.keepRuntime, "keep-runtime", "keep what others changed meanwhile, as by `wg set'")),
 	}
 }
 

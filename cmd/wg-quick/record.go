@@ -93,14 +93,18 @@ func (j *journal) Write(r *quick.Record) error {
 	if err != nil {
 		return err
 	}
+	return j.write(j.path(r.Dev), append(text, '\n'))
+}
+
+// write makes text the content of a file.
+func (j *journal) write(path string, text []byte) error {
 	if err := os.MkdirAll(j.dir, 0o755); err != nil {
 		return err
 	}
 	// Nobody reads half a record, whenever this ends. What is written is in
 	// memory: a power cut takes all that it is about along.
-	path := j.path(r.Dev)
 	temporary := path + ".tmp"
-	if err := os.WriteFile(temporary, append(text, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(temporary, text, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(temporary, path)
@@ -108,7 +112,42 @@ func (j *journal) Write(r *quick.Record) error {
 
 // Remove implements [quick.Journal]. The directory goes with its last file.
 func (j *journal) Remove(dev string) error {
-	return removeIfThere(j.path(dev))
+	return errors.Join(removeIfThere(j.baselinePath(dev)), removeIfThere(j.path(dev)))
+}
+
+func (j *journal) baselinePath(dev string) string { return filepath.Join(j.dir, dev+j.suffix+".base") }
+
+// A baselineEntry is what a baseline's file has.
+type baselineEntry struct {
+	Version  int
+	Boot     string
+	Baseline *quick.Baseline
+}
+
+// Baseline implements [quick.Journal]. One that isn't understood is as good as
+// none: it only says what others did.
+func (j *journal) Baseline(dev string) (*quick.Baseline, error) {
+	text, err := os.ReadFile(j.baselinePath(dev))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var e baselineEntry
+	if json.Unmarshal(text, &e) != nil || e.Version != version || e.Boot != j.boot {
+		return nil, nil
+	}
+	return e.Baseline, nil
+}
+
+// WriteBaseline implements [quick.Journal].
+func (j *journal) WriteBaseline(dev string, b *quick.Baseline) error {
+	text, err := json.Marshal(baselineEntry{version, j.boot, b})
+	if err != nil {
+		return err
+	}
+	return j.write(j.baselinePath(dev), append(text, '\n'))
 }
 
 // Others implements [quick.Journal].
@@ -191,6 +230,7 @@ func (j *journal) lockPath(dev string) string {
 func (j *journal) unlock(f *os.File, dev string) {
 	if dev != "" {
 		_ = os.Remove(j.path(dev) + ".tmp")
+		_ = os.Remove(j.baselinePath(dev) + ".tmp")
 		if exists(j.lockPath("")) {
 			if unlock, err := j.lock(context.Background(), "", false); err == nil {
 				unlock()

@@ -189,7 +189,7 @@ func TestReloadLeavesOtherAddresses(t *testing.T) {
 			}
 			want := []string{"10.7.0.3/24", "10.7.0.99/24", "fd07::3/64", "fd99::1/64"}
 			if !record {
-				if err := os.Remove(newJournal(runDir).path("wg0")); err != nil {
+				if err := os.RemoveAll(runDir); err != nil {
 					t.Fatal(err)
 				}
 				want = append(want, "10.7.0.2/24", "fd07::2/64")

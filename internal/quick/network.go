@@ -26,6 +26,7 @@ type transition struct {
 	dns    *plan.DNSSettings // nil if none are wanted
 	up     bool              // the link is up already
 	old    plan.RouteSet     // routes that the tunnel had, as far as they are there
+	drift  *drift            // in a reload
 }
 
 // advance goes on to the state want. What doesn't go with the link is on record
@@ -142,18 +143,27 @@ func (r *transition) routes(ctx context.Context, allowed []netip.Prefix) (added 
 	want.Routes = routing.Routes(r.t.Table, r.t.Dev, allowed, cover)
 	if !r.d.fresh {
 		r.have.Routes = present(want.Routes, added)
+		want.Routes = r.drift.settleRoutes(want.Routes, r.old, r.have.Routes)
 	}
 	return added, r.advance(ctx, want)
 }
 
 // delOldRoutes removes the routes that the tunnel had and is to have no more,
-// as far as they are among those that were added.
+// as far as they are among those that were added, and those that others added.
 func (r *transition) delOldRoutes(ctx context.Context, added []plan.RouteSet) error {
-	gone := present(routesBut(r.old, r.have.Routes), added)
-	if len(gone.Dst) == 0 {
+	if r.d.fresh {
 		return nil
 	}
-	return r.Tx.Apply(ctx, plan.Step{Do: plan.DelRoutes{RouteSet: gone}, Undo: plan.AddRoutes{RouteSet: gone}})
+	gone := append([]plan.RouteSet{present(routesBut(r.old, r.have.Routes), added)}, r.drift.settleForeign(r.foreign(added))...)
+	for _, set := range gone {
+		if len(set.Dst) == 0 {
+			continue
+		}
+		if err := r.Tx.Apply(ctx, plan.Step{Do: plan.DelRoutes{RouteSet: set}, Undo: plan.AddRoutes{RouteSet: set}, Gone: true}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // present returns the routes of set that are among those there are.
@@ -269,6 +279,9 @@ func (r *transition) choose(policy *routing.Policy, current uint32, v4, v6 bool)
 	if table != 0 && whole {
 		return mark, table, nil
 	}
+	if table != 0 {
+		r.drift.note("the rules of the default route, removed", false)
+	}
 	return routing.ChooseMark(policy, mark, v4, v6)
 }
 
@@ -301,7 +314,12 @@ func (r *transition) srcValidMark(ctx context.Context, needed bool) (string, err
 		r.d.marksValid = r.needed(ctx, r.t.Dev, r.have.Defaults) // another one puts it back
 		return "", nil
 	case r.have.SrcValidMark != "":
-		return r.have.SrcValidMark, nil
+		had := r.have.SrcValidMark
+		if !r.d.marksValid {
+			r.drift.note(srcValidMark+", no longer 1", false)
+			r.have.SrcValidMark = ""
+		}
+		return had, nil
 	case !r.d.marksValid:
 		return now, nil
 	}

@@ -36,6 +36,8 @@ type Observer interface {
 	Devices(ctx context.Context) ([]string, error)
 	// Peers returns what the device dev and its peers mean for routing.
 	Peers(ctx context.Context, dev string) (Peers, error)
+	// Snapshot returns what the device dev is, for a comparison later.
+	Snapshot(ctx context.Context, dev string) (*device.Snapshot, error)
 	// Live returns the tunnel dev as it is, for its file.
 	Live(ctx context.Context, dev string) (config.Live, error)
 
@@ -69,6 +71,8 @@ type Observer interface {
 	FirewallPrograms(ctx context.Context, dev string) ([]string, error)
 	// DNS returns how name servers and search domains would be set for dev.
 	DNS(ctx context.Context, dev string, servers, search []string) (plan.DNSSettings, error)
+	// HasDNS reports whether something of s is set.
+	HasDNS(ctx context.Context, s plan.DNSSettings) bool
 }
 
 // A Link is a network link. The zero Link isn't there.
@@ -106,6 +110,10 @@ type Session struct {
 	// WireGuard; "" is the one that is built in.
 	Userspace string
 
+	// KeepRuntime makes a reload keep what others changed since the tunnel was
+	// last as its file wants it, but for what full tunnels need.
+	KeepRuntime bool
+
 	unrecorded bool
 }
 
@@ -137,6 +145,7 @@ func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
 			err = errors.Join(err, r.back(ctx))
 		}
 	}()
+	endpoints := t.endpointDigests()
 	// A hook may make it that names can be resolved. Without one, they are
 	// before anything is there.
 	resolve := func() error { return config.ResolveNames(t.Device.Peers, t.Names, s.Names) }
@@ -165,10 +174,15 @@ func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
 	if err := s.Tx.Apply(ctx, t.hooks("PostUp", t.PostUp)...); err != nil {
 		return err
 	}
+	base, err := r.baseline(ctx, endpoints)
+	if err != nil {
+		return err
+	}
 	if ctx.Err() != nil { // during the last step
 		return context.Cause(ctx)
 	}
 	r.record.Phase = Up
+	s.noteBaseline(t.Dev, base)
 	s.note(r.record)
 	return nil
 }

@@ -45,6 +45,10 @@ type Journal interface {
 	// Read returns the record of a tunnel, nil if there is none.
 	Read(dev string) (*Record, error)
 	Write(r *Record) error
+	// Baseline returns what the tunnel dev was when it was last up as its file
+	// wants it; nil if that isn't known. Remove removes it too.
+	Baseline(dev string) (*Baseline, error)
+	WriteBaseline(dev string, b *Baseline) error
 	Remove(dev string) error
 	// Others returns the records of the tunnels beside dev.
 	Others(dev string) ([]*Record, error)
@@ -58,6 +62,14 @@ func (s *Session) note(r *Record) {
 	if err := s.Journal.Write(r); err != nil && !s.unrecorded {
 		s.unrecorded = true
 		s.Say(fmt.Sprintf("[!] What is done can't be recorded: %v. After a crash, or without its file, `%s' can't be taken down exactly.", err, r.Dev))
+	}
+}
+
+// noteBaseline writes the baseline. Without one nothing can be told of what
+// others change.
+func (s *Session) noteBaseline(dev string, b *Baseline) {
+	if err := s.Journal.WriteBaseline(dev, b); err != nil && !s.unrecorded {
+		s.Say(fmt.Sprintf("[!] What the tunnel is can't be recorded: %v. A reload won't tell what others changed.", err))
 	}
 }
 

@@ -85,6 +85,15 @@ func (r *rehearsal) Peers(ctx context.Context, dev string) (Peers, error) {
 	return all, nil
 }
 
+// Snapshot implements [Observer]. What was changed in the rehearsal isn't in
+// it: a baseline isn't written here.
+func (r *rehearsal) Snapshot(ctx context.Context, dev string) (*device.Snapshot, error) {
+	if r.made() {
+		return &device.Snapshot{}, nil
+	}
+	return r.Observer.Snapshot(ctx, dev)
+}
+
 // Addresses implements [Observer].
 func (r *rehearsal) Addresses(ctx context.Context, dev string) ([]netip.Prefix, int, error) {
 	a, err := r.linkAddresses(ctx, dev)
@@ -168,6 +177,9 @@ func (r *rehearsal) FirewallPrograms(ctx context.Context, dev string) ([]string,
 
 // Write implements [Journal].
 func (r *rehearsal) Write(*Record) error { return nil }
+
+// WriteBaseline implements [Journal].
+func (r *rehearsal) WriteBaseline(string, *Baseline) error { return nil }
 
 // Remove implements [Journal].
 func (r *rehearsal) Remove(string) error { return nil }

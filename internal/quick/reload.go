@@ -12,16 +12,20 @@ import (
 	"strings"
 
 	"wgtools/internal/config"
+	"wgtools/internal/device"
+	"wgtools/internal/keys"
 	"wgtools/internal/plan"
 	"wgtools/internal/routing"
 )
 
 // Reload brings the tunnel, which is up, to what its file says now, by the
 // difference alone: what is equal isn't touched, and sessions with peers that
-// stay go on. What the file says nothing of (private key, port, mark) stays as
-// it is. Hooks don't run. If a step fails or ctx is done before the last one,
-// all is as it was.
-func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
+// stay go on, at the endpoints that they roamed to. What the file says nothing
+// of (private key, port, mark) stays as it is. Hooks don't run. If a step fails
+// or ctx is done before the last one, all is as it was.
+func (s *Session) Reload(ctx context.Context, wanted *Tunnel) (err error) {
+	copied := *wanted
+	t := &copied
 	record, link, err := s.found(ctx, t)
 	if err != nil {
 		return err
@@ -37,6 +41,11 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 	if r.dns, err = s.wantedDNS(ctx, t); err != nil {
 		return err
 	}
+	if err := r.compare(ctx); err != nil {
+		return err
+	}
+	endpoints := t.endpointDigests()
+	t.keepEndpoints(r.drift, endpoints)
 	if err := config.ResolveNames(t.Device.Peers, t.Names, s.Names); err != nil {
 		return err
 	}
@@ -52,29 +61,112 @@ func (s *Session) Reload(ctx context.Context, t *Tunnel) (err error) {
 	if err := r.readState(ctx); err != nil {
 		return err
 	}
-	change, undo, err := s.Look.Difference(ctx, t.Dev, &t.Device, t.hookSets("preshared-key"))
-	if err != nil {
+	if err := r.reconfigure(ctx); err != nil {
 		return err
 	}
-	if change != nil {
-		step := plan.Step{
-			Do:   plan.Configure{Dev: t.Dev, Change: change, Sync: true},
-			Undo: plan.Configure{Dev: t.Dev, Change: undo, Sync: true},
-		}
-		if err := s.Tx.Apply(ctx, step); err != nil {
-			// The kernel takes a large request in parts: some may be done.
-			return errors.Join(err, s.Tx.Apply(context.WithoutCancel(ctx), plan.Step{Do: step.Undo}))
-		}
-	}
 	if err := r.network(ctx); err != nil {
+		return err
+	}
+	base, err := r.rebased(ctx, endpoints)
+	if err != nil {
 		return err
 	}
 	if ctx.Err() != nil { // during the last step
 		return context.Cause(ctx)
 	}
-	record.Beyond, record.Config, record.Table, record.Addresses = r.have.Beyond, t.Config, t.Table.String(), t.Addresses
+	r.drift.finish()
+	record.Beyond, record.Config, record.Table, record.Addresses = r.have.Beyond, t.Config, t.Table.String(), wanted.Addresses
+	s.noteBaseline(t.Dev, base)
 	s.note(record)
 	return nil
+}
+
+// compare reads what has changed since the tunnel was last as its file wanted it.
+func (r *transition) compare(ctx context.Context) (err error) {
+	r.drift = &drift{keep: r.KeepRuntime, say: r.Say}
+	if r.drift.base, err = r.Journal.Baseline(r.t.Dev); err != nil {
+		return err
+	}
+	if r.drift.now, err = r.Look.Snapshot(ctx, r.t.Dev); err != nil {
+		return err
+	}
+	if r.drift.base != nil && r.drift.base.Link != r.record.Link {
+		r.drift.base = nil // another tunnel's of that name
+	}
+	if r.drift.base == nil {
+		return nil
+	}
+	now := r.t.hookDigests()
+	for _, key := range hookKeys {
+		if r.drift.base.Hooks[key] != now[key] {
+			r.Say(fmt.Sprintf("[!] %s: %s isn't what it was when the tunnel came up. A reload runs no hooks.", r.t.Config, key))
+		}
+	}
+	return nil
+}
+
+// keepEndpoints leaves peers where they are whose endpoint is the same in the
+// file as it was: they may have roamed, or found out which address answers.
+func (t *Tunnel) keepEndpoints(d *drift, endpoints map[keys.Key]device.Digest) {
+	if d.base == nil {
+		return
+	}
+	stays := func(key keys.Key) bool {
+		return d.now.Peers[key].HasEndpoint && d.base.Endpoints[key] == endpoints[key]
+	}
+	t.Names = slices.DeleteFunc(slices.Clone(t.Names), func(n config.Name) bool { return stays(t.Device.Peers[n.Peer].PublicKey) })
+	t.Device.Peers = slices.Clone(t.Device.Peers)
+	for i := range t.Device.Peers {
+		if p := &t.Device.Peers[i]; stays(p.PublicKey) {
+			p.Endpoint = netip.AddrPort{}
+		}
+	}
+}
+
+// reconfigure makes the device what the file says.
+func (r *transition) reconfigure(ctx context.Context) error {
+	t := r.t
+	change, undo, err := r.Look.Difference(ctx, t.Dev, &t.Device, t.hookSets("preshared-key"))
+	if err != nil {
+		return err
+	}
+	if change == nil {
+		change, undo = &device.Change{}, &device.Change{}
+	}
+	if r.drift.settle(change, undo); change.IsEmpty() {
+		return nil
+	}
+	step := plan.Step{
+		Do:   plan.Configure{Dev: t.Dev, Change: change, Sync: true},
+		Undo: plan.Configure{Dev: t.Dev, Change: undo, Sync: true},
+	}
+	if err := r.Tx.Apply(ctx, step); err != nil {
+		// The kernel takes a large request in parts: some may be done.
+		return errors.Join(err, r.Tx.Apply(context.WithoutCancel(ctx), plan.Step{Do: step.Undo}))
+	}
+	return nil
+}
+
+// rebased returns the baseline after a reload: what hooks did at up is still
+// theirs, and what was kept of others' changes still others'.
+func (r *transition) rebased(ctx context.Context, endpoints map[keys.Key]device.Digest) (*Baseline, error) {
+	b, err := r.baseline(ctx, endpoints)
+	old := r.drift.base
+	if err != nil || old == nil {
+		return b, err
+	}
+	b.Addresses, b.Routes, b.Hooks = old.Addresses, old.Routes, old.Hooks
+	if r.KeepRuntime {
+		b.PublicKey, b.ListenPort, b.MTU = old.PublicKey, old.ListenPort, old.MTU
+		for key := range r.drift.kept {
+			if p, had := old.Peers[key]; had {
+				b.Peers[key] = p
+			} else {
+				delete(b.Peers, key)
+			}
+		}
+	}
+	return b, nil
 }
 
 // Replace brings t up or, if it is up already, to what its file says now.
@@ -115,15 +207,47 @@ func (r *transition) readState(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ours := r.record.Addresses
+	var gone []netip.Prefix
+	r.t.Addresses, gone = r.drift.settleAddresses(r.t.Addresses, addresses, ours)
+	ours = slices.Concat(ours, r.t.Addresses, gone)
 	r.record.Addresses = slices.Concat(r.record.Addresses, r.t.Addresses)
-	addresses = slices.DeleteFunc(addresses, func(p netip.Prefix) bool { return !slices.Contains(r.record.Addresses, p) })
+	addresses = slices.DeleteFunc(addresses, func(p netip.Prefix) bool { return !slices.Contains(ours, p) })
+	if base := r.drift.base; base != nil && mtu != base.MTU {
+		r.drift.note(fmt.Sprintf("the MTU, %d instead of %d", mtu, base.MTU), r.KeepRuntime)
+		if r.KeepRuntime {
+			r.t.MTU = device.Some(mtu)
+		}
+	}
 	r.have = State{Addresses: addresses, MTU: mtu, Up: r.up, Beyond: r.record.Beyond}
+	if err := r.readBeyond(ctx); err != nil {
+		return err
+	}
 	table, err := routing.ParseTable(r.record.Table, func(string) (uint32, bool) { return 0, false })
 	if err != nil {
 		return fmt.Errorf("the record of `%s': %w", dev, err)
 	}
 	r.old = routing.Routes(table, dev, peers.AllowedIPs, nil)
 	return r.promote(ctx)
+}
+
+// readBeyond leaves out of what is on record what others took away, so that it
+// is set up anew. Of default routes, choose finds it out.
+func (r *transition) readBeyond(ctx context.Context) error {
+	dev := r.t.Dev
+	programs, err := r.Look.FirewallPrograms(ctx, dev)
+	if err != nil {
+		return err
+	}
+	if len(r.have.Firewall) > 0 && len(programs) == 0 {
+		r.drift.note("the packet filter's rules, removed", false)
+		r.have.Firewall = nil
+	}
+	if r.have.DNS != nil && !r.Look.HasDNS(ctx, *r.have.DNS) {
+		r.drift.note("the name servers, removed", false)
+		r.have.DNS = nil
+	}
+	return nil
 }
 
 // promote makes the kernel keep a network's other addresses when its first one

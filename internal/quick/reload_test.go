@@ -27,6 +27,7 @@ func reloaded(t *testing.T) (*world, *quick.Tunnel) {
 	w.Configured, w.change = nil, &now.Device // its mark, which it keeps, comes with it
 	now.Device.Fwmark = device.Some[uint32](51820)
 	w.Lines, w.screen = nil, nil
+	clear(w.baselines) // what the device was isn't modelled
 	return w, now
 }
 

@@ -70,6 +70,10 @@ func (d difference) steps(have, want State) (steps []plan.Step) {
 		switch {
 		case contains(want.Defaults, r):
 		case slices.ContainsFunc(want.Defaults, func(w plan.DefaultRoute) bool { return w.V6 == r.V6 && w.Table != r.Table }):
+			// A rule that others removed may come again at the same place.
+			for _, w := range want.Defaults {
+				r.Rules = but(r.Rules, w.Rules)
+			}
 			replaced = append(replaced, r)
 		default:
 			steps = d.removal(steps, plan.DelDefault{DefaultRoute: r}, plan.AddDefault{DefaultRoute: r})

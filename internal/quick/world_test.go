@@ -37,12 +37,13 @@ type world struct {
 	rules        []plan.Rule     // that were there before
 	index        int             // of the link that was made last
 	records      map[string]*quick.Record
+	baselines    map[string]*quick.Baseline
 	readOnlyRun  bool
 	notWireGuard bool // the links that there are
 }
 
 func newWorld() *world {
-	w := &world{defMTU: 1500, dns: plan.Resolvconf, records: map[string]*quick.Record{}}
+	w := &world{defMTU: 1500, dns: plan.Resolvconf, records: map[string]*quick.Record{}, baselines: map[string]*quick.Baseline{}}
 	w.Sysctls = map[string]string{"net.ipv4.conf.all.src_valid_mark": "0"}
 	for _, v6 := range []bool{false, true} {
 		w.rules = append(w.rules, plan.Rule{V6: v6, Table: 255}, plan.Rule{V6: v6, Priority: 32766, Table: plan.MainTable})
@@ -77,6 +78,23 @@ func (w *world) Link(_ context.Context, dev string) (quick.Link, error) {
 }
 
 func (w *world) HasWireGuard(context.Context) bool { return len(w.Fail) == 0 }
+
+func (w *world) Snapshot(ctx context.Context, dev string) (*device.Snapshot, error) {
+	p, err := w.Peers(ctx, dev)
+	return &device.Snapshot{Fwmark: p.Mark}, err
+}
+
+func (w *world) HasDNS(context.Context, plan.DNSSettings) bool { return true }
+
+func (w *world) Baseline(dev string) (*quick.Baseline, error) { return w.baselines[dev], nil }
+
+func (w *world) WriteBaseline(dev string, b *quick.Baseline) error {
+	if w.readOnlyRun {
+		return syscall.EROFS
+	}
+	w.baselines[dev] = b
+	return nil
+}
 
 func (w *world) has(dev string) bool { return slices.Contains(w.Left(), "link "+dev) }
 

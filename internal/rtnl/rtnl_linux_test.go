@@ -88,7 +88,7 @@ func TestLinks(t *testing.T) {
 		ip(t, "link property add dev wg0 altname tunnel-to-somewhere-else")
 		for name, want := range map[string]bool{"wg0": true, "tunnel-to-somewhere-else": true, "wg1": false} {
 			if l, err := k.Link(ctx, name); (l.Index != 0) != want || (l.Kind != "") != want || err != nil {
-				t.Errorf("Link(%s) = %d, %q, %v; want one: %t", name, index, kind, err, want)
+				t.Errorf("Link(%s) = %d, %q, %v; want one: %t", name, l.Index, l.Kind, err, want)
 			}
 		}
 		if err := k.AddLink(ctx, "wg0"); !errors.Is(err, fs.ErrExist) && !errors.Is(err, errors.ErrUnsupported) {
