@@ -86,6 +86,12 @@ func TestReloadDrift(t *testing.T) {
 					up := sorted()
 					s.sh(tt.by)
 					changed := sorted()
+					// Whether the peer should answer is chance.
+					status := s.wgQuick("status", "--json", path)
+					same := strings.Contains(status.out, `"edits":[],"reload":[]`)
+					if same != (tt.want == "") || status.err != "" || same == (status.status == 3) && status.status != 5 {
+						t.Errorf("status says %+v", status)
+					}
 					args, want, becomes := []string{"reload", path}, up, " Put right."
 					if keep {
 						args = append(args, "--keep-runtime")

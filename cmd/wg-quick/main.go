@@ -53,6 +53,7 @@ type app struct {
 
 // options are the flags of subcommands.
 type options struct {
+	json        bool // print JSON
 	keepRuntime bool // keep what others changed
 	all         bool // all tunnels instead of named ones
 	dryRun      bool // print what would be done
@@ -157,6 +158,7 @@ func (a *app) subcommands() []*cobra.Command {
 		a.onTunnel("save", "writes what has changed since to the file", a.save, dryRun),
 		a.onTunnel("strip", "prints the file without the keys below, as wg takes it", a.strip),
 		a.plan(),
+		a.subcommand("status [CONFIG_FILE|INTERFACE...]", "says how tunnels are: exit status 0 healthy, 3 not what the file says, 4 not up, 5 no fresh handshake", a.status, asJSON),
 	)
 }
 
@@ -194,6 +196,10 @@ func dryRun(a *app, c *cobra.Command) {
 
 func all(a *app, c *cobra.Command) {
 	option(&a.options.all, "all", "all tunnels that it can be done to")(a, c)
+}
+
+func asJSON(a *app, c *cobra.Command) {
+	option(&a.options.json, "json", "print JSON (docs/json.md)")(a, c)
 }
 
 func noHooks(a *app, c *cobra.Command) {

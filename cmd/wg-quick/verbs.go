@@ -110,7 +110,7 @@ func (a *app) warnAccessible(path string) {
 // decode reads all of the file. The names in it are resolved later.
 func (a *app) decode(ctx context.Context, f *file) (*quick.Tunnel, error) {
 	c, err := config.Decode(f.path, f.text, config.Options{
-		Dialect: config.Quick, Program: a.prog, Later: true,
+		Dialect: config.Quick, Program: a.prog, Later: true, PeerInfo: true,
 		Resolver: resolve.New(ctx, a.LookupEnv, a.Err),
 		Warn: func(w config.Warning) {
 			for _, line := range append([]string{w.Text}, w.Advice()...) {

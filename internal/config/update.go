@@ -32,13 +32,19 @@ type Live struct {
 // file doesn't name were chosen at run time and are left out; so are addresses
 // in place of an endpoint's host name, and keys that a hook sets.
 //
-// parse reads an address of an Address line.
-func (d *Document) Update(live Live, parse func(string) (netip.Prefix, error)) {
+// parse reads an address of an Address line. What was changed is returned.
+func (d *Document) Update(live Live, parse func(string) (netip.Prefix, error)) []Edit {
 	e := editor{doc: d, parse: parse, drop: make([]bool, len(d.Lines)), after: map[int][][]byte{}}
+	before := make([][]byte, len(d.Lines))
+	for i := range d.Lines {
+		before[i] = d.Lines[i].Text
+	}
 	e.sections()
 	e.iface(live)
 	e.peers(live.Peers)
+	edits := e.edits(before)
 	e.finish()
+	return edits
 }
 
 // An editor collects changes of lines and makes them all at the end.

@@ -89,16 +89,31 @@ func but[T comparable](a, b []T) (rest []T) {
 	return rest
 }
 
-// endpointDigests returns the peers' endpoints as the file has them.
-func (t *Tunnel) endpointDigests() map[keys.Key]device.Digest {
-	all := map[keys.Key]device.Digest{}
+// An endpoint is a peer's as the file has it.
+type endpoint struct {
+	peer keys.Key
+	text string
+}
+
+func (e endpoint) digest() device.Digest { return device.DigestOf([]byte(e.text)) }
+
+// endpoints returns those of the file whose names aren't resolved yet.
+func (t *Tunnel) endpoints() (all []endpoint) {
 	for i := range t.Device.Peers {
 		if p := &t.Device.Peers[i]; p.Endpoint.IsValid() {
-			all[p.PublicKey] = device.DigestOf([]byte(p.Endpoint.String()))
+			all = append(all, endpoint{p.PublicKey, p.Endpoint.String()})
 		}
 	}
 	for _, n := range t.Names {
-		all[t.Device.Peers[n.Peer].PublicKey] = device.DigestOf([]byte(n.Text))
+		all = append(all, endpoint{t.Device.Peers[n.Peer].PublicKey, n.Text})
+	}
+	return all
+}
+
+func (t *Tunnel) endpointDigests() map[keys.Key]device.Digest {
+	all := map[keys.Key]device.Digest{}
+	for _, e := range t.endpoints() {
+		all[e.peer] = e.digest()
 	}
 	return all
 }

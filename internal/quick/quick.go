@@ -114,7 +114,8 @@ type Session struct {
 	// last as its file wants it, but for what full tunnels need.
 	KeepRuntime bool
 
-	unrecorded bool
+	unrecorded  bool
+	anyEndpoint bool // endpoints of the file don't matter
 }
 
 // A Refusal says why something isn't done. Nothing was changed.

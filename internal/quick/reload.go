@@ -45,7 +45,7 @@ func (s *Session) Reload(ctx context.Context, wanted *Tunnel) (err error) {
 		return err
 	}
 	endpoints := t.endpointDigests()
-	t.keepEndpoints(r.drift, endpoints)
+	t.keepEndpoints(r.drift, endpoints, s.anyEndpoint)
 	if err := config.ResolveNames(t.Device.Peers, t.Names, s.Names); err != nil {
 		return err
 	}
@@ -107,12 +107,13 @@ func (r *transition) compare(ctx context.Context) (err error) {
 
 // keepEndpoints leaves peers where they are whose endpoint is the same in the
 // file as it was: they may have roamed, or found out which address answers.
-func (t *Tunnel) keepEndpoints(d *drift, endpoints map[keys.Key]device.Digest) {
-	if d.base == nil {
+// With any, all that have one stay.
+func (t *Tunnel) keepEndpoints(d *drift, endpoints map[keys.Key]device.Digest, any bool) {
+	if d.base == nil && !any {
 		return
 	}
 	stays := func(key keys.Key) bool {
-		return d.now.Peers[key].HasEndpoint && d.base.Endpoints[key] == endpoints[key]
+		return any || d.now.Peers[key].HasEndpoint && d.base.Endpoints[key] == endpoints[key]
 	}
 	t.Names = slices.DeleteFunc(slices.Clone(t.Names), func(n config.Name) bool { return stays(t.Device.Peers[n.Peer].PublicKey) })
 	t.Device.Peers = slices.Clone(t.Device.Peers)

@@ -13,6 +13,7 @@ import (
 
 	"wgtools/internal/config"
 	"wgtools/internal/device"
+	"wgtools/internal/keys"
 	"wgtools/internal/plan"
 	"wgtools/internal/routing"
 )
@@ -33,6 +34,8 @@ type Tunnel struct {
 
 	// Variables are what hooks find in their shell.
 	Variables []plan.Variable
+
+	PeerNames map[keys.Key]string // by the file's comments, if they were read
 
 	Save *config.Document // its file, if that is to be written when it goes down
 }
@@ -68,6 +71,14 @@ func NewTunnel(dev, path string, c *config.Config, tables func(name string) (uin
 		Dev: dev, Config: path, Device: c.Change, Names: c.Names,
 		DNS: texts(q.DNS), Search: texts(q.Search), Variables: variables(dev, path, q),
 		PreUp: q.PreUp, PostUp: q.PostUp, PreDown: q.PreDown, PostDown: q.PostDown,
+	}
+	if len(c.PeerInfo) == len(c.Peers) && len(c.Peers) > 0 {
+		t.PeerNames = map[keys.Key]string{}
+		for i, info := range c.PeerInfo {
+			if info.Name != "" {
+				t.PeerNames[c.Peers[i].PublicKey] = info.Name
+			}
+		}
 	}
 	var bad Error
 	note := func(key string, v config.Value, err error, original, hint string) {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The wgtools authors
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A pair of tunnels between two namespaces would take a second site; a device
+// that knocks at its own address in vain is enough for what status says.
+func TestStatus(t *testing.T) {
+	const peer = "10.50.0.0/16, 10.51.0.0/16\nPersistentKeepalive = 25\n# Name = office" + far
+	isolated(t, func(s *site) {
+		s.withResolvconf()
+		path := s.file("wg0", ordinary, peer)
+		s.expect(s.wgQuick("status", path), result{"wg0: not up\n", "", 4})
+		s.expect(s.wgQuick("status"), result{"", "wg-quick: no tunnel is up\n", 4})
+		if got := s.wgQuick("up", path); got.status != 0 {
+			t.Fatalf("up: %+v", got)
+		}
+		s.expect(s.wgQuick("status", path), result{
+			"wg0: up, without a fresh handshake\n  peer office at 203.0.113.7:51820: no handshake yet; it doesn't answer\n", "", 5})
+
+		s.file("wg0", ordinary, strings.Replace(peer, "25", "off", 1))
+		s.sh("wg set wg0 peer " + firstKey + " allowed-ips 10.50.0.0/16 persistent-keepalive off; ip route delete 10.51.0.0/16 dev wg0; ip address add 10.99.0.1/24 dev wg0")
+		text := s.wgQuick("status", path)
+		text.out = strings.ReplaceAll(text.out, s.dir, "DIR")
+		s.expect(text, result{`wg0: up, without a fresh handshake
+  peer office at 203.0.113.7:51820: no handshake yet; it doesn't answer
+  DIR/wg0.conf (-) and what there is (+):
+      4 + Address = 10.99.0.1/24
+      7 - AllowedIPs = 10.50.0.0/16, 10.51.0.0/16
+        + AllowedIPs = 10.50.0.0/16
+  ` + "`wg-quick reload wg0'" + ` would:
+    sysctl -q net/ipv4/conf/wg0/promote_secondaries=1
+    ip -4 address delete 10.99.0.1/24 dev wg0
+    ip -4 route add 10.51.0.0/16 dev wg0
+  Changed by others: address 10.99.0.1/24, added.
+  Changed by others: peer ` + firstKey + `, other settings.
+`, "", 5})
+		got := s.wgQuick("status", "--json")
+		var doc struct {
+			Tunnels []struct {
+				Name, Verdict string
+				Edits         []struct{ File, Tunnel []string }
+				Reload        []string
+			}
+		}
+		if err := json.Unmarshal([]byte(got.out), &doc); err != nil || got.status != text.status {
+			t.Fatalf("--json: %v: %+v", err, got)
+		}
+		asDocumented(t, got.out, map[string]string{
+			"": "status: the document", "tunnels": "status: a tunnel", "tunnels.peers": "status: a peer", "tunnels.edits": "status: an edit"})
+		if n := doc.Tunnels[0]; n.Name != "wg0" || len(n.Edits) != 2 || len(n.Reload) == 0 {
+			t.Errorf("--json says %+v", n)
+		}
+		s.wgQuick("down", path)
+	})
+}
+
+// After a crash status says what is left.
+func TestStatusAfterCrash(t *testing.T) {
+	isolated(t, func(s *site) {
+		s.withResolvconf()
+		path := s.file("wg0", fullOwn, "0.0.0.0/0, ::/0"+far)
+		c := exec.Command(faultyName, "up", path)
+		c.Env = append(append(os.Environ(), s.env...), faultsVariable+"=kills 13")
+		s.run(c)
+		got := s.wgQuick("status", path)
+		if got.status != 4 || !regexp.MustCompile("^wg0: not up\n  came to a sudden end; `wg-quick down wg0' would remove what is left:\n(    .*\n)+$").MatchString(got.out) {
+			t.Errorf("status says %+v", got)
+		}
+		s.wgQuick("down", path)
+	})
+}
+
+// No secret is printed, whatever differs.
+func TestStatusSecrets(t *testing.T) {
+	isolated(t, func(s *site) {
+		const psk = "FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE="
+		path := s.file("wg0", ordinary, "10.50.0.0/16\nPresharedKey = "+psk)
+		if got := s.wgQuick("up", path); got.status != 0 {
+			t.Fatalf("up: %+v", got)
+		}
+		other := s.sh("wg genkey | tee key; wg set wg0 private-key key; wg genpsk | tee psk; wg set wg0 peer " + firstKey + " preshared-key psk")
+		for _, args := range [][]string{{"status", path}, {"status", "--json", path}, {"reload", "--dry-run", path}} {
+			got := s.wgQuick(args...)
+			for _, secret := range append(strings.Fields(other), psk, "oLJkWM8YxZQ1lGFYTKYjVXHr5YvswmjzurWpjx5/RFc=") {
+				if strings.Contains(got.out+got.err, secret) {
+					t.Errorf("%q prints a key", args)
+				}
+			}
+			if args[0] == "status" && strings.Count(got.out, "PresharedKey = (hidden)") != 2 {
+				t.Errorf("%q doesn't tell the keys apart: %+v", args, got)
+			}
+		}
+		s.wgQuick("down", path)
+	})
+}
