@@ -29,6 +29,7 @@ type host struct {
 	*dns.Resolver
 	client netlinkwg.Client
 	app    *app
+	birth  *rtnl.Kernel // of the namespace by which packets to peers go
 }
 
 var (
@@ -67,7 +68,15 @@ func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error
 		return err
 	}
 	defer k.Close()
-	h := host{k, firewall.New(), dns.New(a.LookupEnv, a.Err), netlinkwg.New(), a}
+	h := host{k, firewall.New(), dns.New(a.LookupEnv, a.Err), netlinkwg.New(), a, k}
+	names := config.Resolver(resolve.New(ctx, a.LookupEnv, a.Err))
+	if a.home != nil {
+		if h.birth, err = a.home.openBirth(); err != nil {
+			return err
+		}
+		defer h.birth.Close()
+		h.Resolver, names = dns.NewFile(a.home.resolvConf()), outside{names}
+	}
 	s := &quick.Session{
 		Tx: &plan.Tx{
 			Host: &plan.Host{
@@ -110,7 +119,10 @@ func (h host) DelLink(ctx context.Context, dev string) error {
 // Start implements [plan.Userspace].
 func (h host) Start(ctx context.Context, dev, program string) error {
 	if program == "" {
-		return userspace.Start(ctx, dev)
+		return userspace.Start(ctx, dev, h.app.home.deviceOptions())
+	}
+	if h.app.home != nil {
+		return errForeignElsewhere
 	}
 	return userspace.Run(ctx, program, dev, h.app.Err)
 }
@@ -178,6 +190,9 @@ func (h host) FirewallPrograms(ctx context.Context, dev string) ([]string, error
 
 // DNS implements [quick.Observer].
 func (h host) DNS(ctx context.Context, dev string, servers, search []string) (plan.DNSSettings, error) {
+	if h.app.home != nil && h.app.home.etc == "" {
+		return plan.DNSSettings{}, errNameless
+	}
 	return h.Resolver.Settings(ctx, dev, servers, search)
 }
 

@@ -30,6 +30,9 @@ func main() {
 	if userspace.IsDevice(os.Args) {
 		os.Exit(userspace.Main(os.Args))
 	}
+	if isExec(os.Args) {
+		os.Exit(execMain(os.Args))
+	}
 	become := becomeRoot
 	if os.Geteuid() == 0 {
 		become = nil
@@ -43,6 +46,7 @@ type app struct {
 	prog string   // the program's name in messages
 	args []string // what it was called with
 	options
+	home *home // nil: the network namespace that it was started in
 
 	// becomeRoot starts the program anew as root; nil if the user is root.
 	becomeRoot func(prog string, args []string) error
@@ -53,12 +57,13 @@ type app struct {
 
 // options are the flags of subcommands.
 type options struct {
-	json        bool // print JSON
-	keepRuntime bool // keep what others changed
-	all         bool // all tunnels instead of named ones
-	dryRun      bool // print what would be done
-	noHooks     bool // leave the hooks out
-	replace     bool // reload what is up already
+	netns       string // the network namespace, by name or path
+	json        bool   // print JSON
+	keepRuntime bool   // keep what others changed
+	all         bool   // all tunnels instead of named ones
+	dryRun      bool   // print what would be done
+	noHooks     bool   // leave the hooks out
+	replace     bool   // reload what is up already
 }
 
 const usage = `Usage: %[1]s [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE ]
@@ -135,6 +140,16 @@ func (a *app) command() *cobra.Command {
 		Use: a.prog, SilenceErrors: true, SilenceUsage: true,
 		Args: cobra.ArbitraryArgs, RunE: func(*cobra.Command, []string) error { return errUsage },
 	}
+	root.PersistentFlags().StringVar(&a.netns, "netns", "", "the network namespace `NAME` that the tunnel is in; its packets to peers go by this one")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if a.netns == "" {
+			return nil
+		}
+		if err := a.needRoot(); err != nil {
+			return err
+		}
+		return a.enter(a.netns)
+	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Hidden: true})
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -145,19 +160,20 @@ func (a *app) command() *cobra.Command {
 	})
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) {
 		fmt.Fprintf(a.Out, "Usage: %s\n\n%s\n", c.UseLine(), cmp.Or(c.Long, c.Short))
-		if flags := c.LocalFlags().FlagUsages(); flags != "" {
-			fmt.Fprintf(a.Out, "\n%s", flags)
-		}
+		fmt.Fprintf(a.Out, "\n%s%s", c.LocalNonPersistentFlags().FlagUsages(), c.InheritedFlags().FlagUsages())
 	})
 	root.AddCommand(a.subcommands()...)
 	return root
 }
 
 func (a *app) subcommands() []*cobra.Command {
+	exec := a.subcommand("exec CONFIG_FILE|INTERFACE [--] COMMAND...", "runs a command that can only use the tunnel", a.exec)
+	exec.Flags().SetInterspersed(false) // flags behind it are the command's
 	return append(a.changing(),
 		a.onTunnel("save", "writes what has changed since to the file", a.save, dryRun),
 		a.onTunnel("strip", "prints the file without the keys below, as wg takes it", a.strip),
 		a.plan(),
+		exec,
 		a.subcommand("status [CONFIG_FILE|INTERFACE...]", "says how tunnels are: exit status 0 healthy, 3 not what the file says, 4 not up, 5 no fresh handshake", a.status, asJSON),
 	)
 }

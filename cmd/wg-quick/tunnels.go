@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -49,10 +50,17 @@ func (a *app) carryOut(ctx context.Context, j *job) error {
 	do := func() error {
 		return a.session(ctx, func(s *quick.Session) error { return j.do(ctx, s) })
 	}
+	run := func() error { return a.locked(ctx, j.dev, do) }
 	if a.dryRun {
-		return do()
+		run = do
 	}
-	return a.locked(ctx, j.dev, do)
+	err := run()
+	if refusal, ok := errors.AsType[*quick.Refusal](err); ok && a.home == nil {
+		if name, e := namespaceOf(j.dev); e == nil && name != "" {
+			return &quick.Refusal{Text: refusal.Text, Hint: fmt.Sprintf("it is in the network namespace `%s': say --netns %[1]s", name)}
+		}
+	}
+	return err
 }
 
 // each calls f with each of list, past failures, which it reports if there is

@@ -34,6 +34,7 @@ type Resolver struct {
 	resolvConf     string // resolv.conf(5)
 	interfaceOrder string // of Debian's resolvconf(8): which records count first
 	records        string // and where it keeps them
+	ownDir         bool   // resolvConf's directory is made and removed with it
 }
 
 var _ plan.DNS = (*Resolver)(nil)
@@ -51,6 +52,12 @@ func New(lookupEnv func(string) (string, bool), output io.Writer) *Resolver {
 		resolvConf: "/etc/resolv.conf", interfaceOrder: "/etc/resolvconf/interface-order",
 		records: "/etc/resolvconf/run/interface",
 	}
+}
+
+// NewFile returns a resolver whose settings are all in the file at path, which
+// is made if need be, with its directory: that of another network namespace.
+func NewFile(path string) *Resolver {
+	return &Resolver{choice: string(plan.ResolvFile), output: io.Discard, resolvConf: path, ownDir: true}
 }
 
 // Settings returns the name servers and search domains that shall come with the

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -30,6 +31,11 @@ const (
 var errLocked = errors.New("another process keeps it locked")
 
 func (r *Resolver) setBlock(ctx context.Context, s plan.DNSSettings) error {
+	if r.ownDir {
+		if err := os.MkdirAll(filepath.Dir(r.resolvConf), 0o755); err != nil {
+			return fileFailure(ctx, r.resolvConf, err)
+		}
+	}
 	h, isMade, err := openLocked(ctx, r.resolvConf, true)
 	if err != nil {
 		return fileFailure(ctx, r.resolvConf, err)
@@ -67,6 +73,9 @@ func (r *Resolver) unsetBlock(ctx context.Context, dev string) error {
 	}
 	if f.made && len(f.blocks) == 0 && f.rest == "" {
 		err = os.Remove(r.resolvConf)
+		if r.ownDir {
+			_ = os.Remove(filepath.Dir(r.resolvConf)) // if it is empty
+		}
 	} else {
 		err = overwrite(h, string(old), f.String())
 	}

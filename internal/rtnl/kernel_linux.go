@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -57,10 +58,21 @@ func (k *Kernel) Close() {
 
 // AddLink implements [plan.Links]. Where the kernel has no WireGuard, the
 // error is EOPNOTSUPP.
-func (k *Kernel) AddLink(_ context.Context, dev string) error {
+func (k *Kernel) AddLink(_ context.Context, dev string) error { return k.addLink(dev, nil) }
+
+// AddLinkIn makes a WireGuard link in the network namespace ns. Its packets to
+// peers go by the namespace of k.
+func (k *Kernel) AddLinkIn(_ context.Context, dev string, ns *os.File) error {
+	return k.addLink(dev, ns)
+}
+
+func (k *Kernel) addLink(dev string, ns *os.File) error {
 	return k.conn.one(request{unix.RTM_NEWLINK, unix.NLM_F_CREATE | unix.NLM_F_EXCL, func(b []byte) []byte {
 		b = append(b, make([]byte, unix.SizeofIfInfomsg)...)
 		b = attr(b, unix.IFLA_IFNAME, append([]byte(dev), 0))
+		if ns != nil {
+			b = attr32(b, unix.IFLA_NET_NS_FD, uint32(ns.Fd()))
+		}
 		return attr(b, unix.IFLA_LINKINFO, attr(nil, unix.IFLA_INFO_KIND, []byte("wireguard")))
 	}})
 }

@@ -23,11 +23,13 @@ import (
 	"golang.zx2c4.com/wireguard/device"
 	"golang.zx2c4.com/wireguard/ipc"
 	"golang.zx2c4.com/wireguard/tun"
+
+	"wgtools/internal/netns"
 )
 
 // IsDevice reports whether args, a process's, are those of a device's process.
 func IsDevice(args []string) bool {
-	return len(args) == 2 && filepath.Base(args[0]) == ProcessName
+	return (len(args) == 2 || len(args) == 3 && args[2] == bornElsewhere) && filepath.Base(args[0]) == ProcessName
 }
 
 // Main is the main function of a device's process. It returns the exit status
@@ -43,7 +45,11 @@ func Main(args []string) int {
 	percent := debug.SetGCPercent(-1)
 	time.AfterFunc(time.Second, func() { debug.SetGCPercent(percent) })
 	logs := &logger{dev: dev}
-	if err := serve(dev, logs, func() {
+	bind := conn.NewDefaultBind()
+	if len(args) == 3 {
+		bind = &foreignBind{bind, os.NewFile(birthFD, "birth")}
+	}
+	if err := serve(dev, bind, logs, func() {
 		io.WriteString(answer, ready)
 		answer.Close()
 	}); err != nil {
@@ -55,7 +61,7 @@ func Main(args []string) int {
 }
 
 // serve runs the device until its end. It calls up when the device answers.
-func serve(dev string, logs *logger, up func()) error {
+func serve(dev string, bind conn.Bind, logs *logger, up func()) error {
 	if err := unix.SetNonblock(tunFD, true); err != nil {
 		return os.NewSyscallError("fcntl", err)
 	}
@@ -63,7 +69,7 @@ func serve(dev string, logs *logger, up func()) error {
 	if err != nil {
 		return fmt.Errorf("link %s: %w", dev, err)
 	}
-	d := device.NewDevice(&deletable{Device: link}, conn.NewDefaultBind(), logs.device(os.Getenv("LOG_LEVEL")))
+	d := device.NewDevice(&deletable{Device: link}, bind, logs.device(os.Getenv("LOG_LEVEL")))
 	defer d.Close()
 	// Who connects is told that it is this process who listens, not its parent.
 	if err := unix.Listen(socketFD, unix.SOMAXCONN); err != nil {
@@ -100,6 +106,21 @@ func serve(dev string, logs *logger, up func()) error {
 	case <-d.Wait():
 	}
 	return nil
+}
+
+// A foreignBind has its sockets in another network namespace than the link.
+type foreignBind struct {
+	conn.Bind
+	ns *os.File
+}
+
+// Open implements [conn.Bind].
+func (b *foreignBind) Open(port uint16) (fns []conn.ReceiveFunc, actual uint16, err error) {
+	err = netns.Do(b.ns, func() error {
+		fns, actual, err = b.Bind.Open(port)
+		return err
+	})
+	return fns, actual, err
 }
 
 // A deletable is a link whose deletion is an ordinary end: no errors are

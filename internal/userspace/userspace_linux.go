@@ -26,16 +26,29 @@ const (
 	tunFD = 3 + iota
 	socketFD
 	readyFD
+	birthFD // of the namespace for packets to peers, if that is another one
 )
+
+// bornElsewhere is the second argument of a process that has a birthFD.
+const bornElsewhere = "born-elsewhere"
 
 // ready is what the process says when the device answers; anything else is
 // an error's text.
 const ready = "ready\n"
 
+// Options say how a device is different from an ordinary one.
+type Options struct {
+	// Birth is the network namespace by which packets to peers go; nil: that of
+	// the link.
+	Birth *os.File
+	// Mortal makes the device end with the thread that starts it.
+	Mortal bool
+}
+
 // Start makes the link dev and the process that serves it, in the network
 // namespace of the calling thread. The process outlives the caller and its
 // terminal, and ends when the link is deleted.
-func Start(ctx context.Context, dev string) error {
+func Start(ctx context.Context, dev string, o Options) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -59,6 +72,13 @@ func Start(ctx context.Context, dev string) error {
 	p.Dir = "/"
 	p.ExtraFiles = []*os.File{tunFD - 3: link, socketFD - 3: socket, readyFD - 3: w}
 	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C isn't for it
+	if o.Birth != nil {
+		p.Args = append(p.Args, bornElsewhere)
+		p.ExtraFiles = append(p.ExtraFiles, o.Birth)
+	}
+	if o.Mortal {
+		p.SysProcAttr.Pdeathsig = syscall.SIGTERM
+	}
 	err = p.Start()
 	w.Close()
 	if err != nil {

@@ -93,7 +93,7 @@ func deleteLink(t *testing.T, dev string) {
 func TestDevice(t *testing.T) {
 	isolated(t, func() {
 		dev := name(0)
-		if err := Start(t.Context(), dev); err != nil {
+		if err := Start(t.Context(), dev, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		st, err := os.Stat(socketPath(dev))
@@ -126,7 +126,7 @@ func TestDevice(t *testing.T) {
 			t.Errorf("process is called %q", comm)
 		}
 
-		if err := Start(t.Context(), dev); !errors.Is(err, fs.ErrExist) {
+		if err := Start(t.Context(), dev, Options{}); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("Start again: %v, want ErrExist", err)
 		}
 		if got := ask(t, dev, "get=1"); !strings.Contains(got, "listen_port=40123\n") {
@@ -146,7 +146,7 @@ func TestDevice(t *testing.T) {
 			t.Error("Find found a process after its end")
 		}
 		// The way is free at once.
-		if err := Start(t.Context(), dev); err != nil {
+		if err := Start(t.Context(), dev, Options{}); err != nil {
 			t.Errorf("Start after the end: %v", err)
 		}
 		process = Find(dev)
@@ -160,7 +160,7 @@ func TestDevice(t *testing.T) {
 func TestStaleSocket(t *testing.T) {
 	isolated(t, func() {
 		dev := name(1)
-		if err := Start(t.Context(), dev); err != nil {
+		if err := Start(t.Context(), dev, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		process := Find(dev)
@@ -177,7 +177,7 @@ func TestStaleSocket(t *testing.T) {
 		if _, err := os.Stat(socketPath(dev)); err != nil {
 			t.Fatalf("the socket is gone by itself: %v", err)
 		}
-		if err := Start(t.Context(), dev); err != nil {
+		if err := Start(t.Context(), dev, Options{}); err != nil {
 			t.Fatalf("Start: %v", err)
 		}
 		process = Find(dev)
@@ -189,7 +189,7 @@ func TestStaleSocket(t *testing.T) {
 func TestTerminated(t *testing.T) {
 	isolated(t, func() {
 		dev := name(2)
-		if err := Start(t.Context(), dev); err != nil {
+		if err := Start(t.Context(), dev, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		process, p := Find(dev), pid(dev)
@@ -231,7 +231,7 @@ func elsewhere(t *testing.T, f func()) {
 func TestEnd(t *testing.T) {
 	isolated(t, func() {
 		dev := name(4)
-		if err := Start(t.Context(), dev); err != nil {
+		if err := Start(t.Context(), dev, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		elsewhere(t, func() {
@@ -270,7 +270,7 @@ func TestStartFails(t *testing.T) {
 		if out, err := exec.Command("ip", "link", "add", dev, "type", "veth").CombinedOutput(); err != nil {
 			t.Fatalf("ip link add: %v\n%s", err, out)
 		}
-		if err := Start(t.Context(), dev); err == nil {
+		if err := Start(t.Context(), dev, Options{}); err == nil {
 			t.Error("Start on another kind of link gave no error")
 		}
 		deleteLink(t, dev)
@@ -284,7 +284,7 @@ func TestStartFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		if err := Start(t.Context(), dev); !errors.Is(err, fs.ErrExist) {
+		if err := Start(t.Context(), dev, Options{}); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("Start beside another device's socket: %v, want ErrExist", err)
 		}
 		if _, err := net.InterfaceByName(dev); err == nil {
@@ -293,7 +293,7 @@ func TestStartFails(t *testing.T) {
 
 		cancelled, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := Start(cancelled, name(4)); !errors.Is(err, context.Canceled) {
+		if err := Start(cancelled, name(4), Options{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("Start when interrupted: %v", err)
 		}
 	})
@@ -304,7 +304,7 @@ func TestNoTUN(t *testing.T) {
 		if err := unix.Mount("none", "/dev/net", "tmpfs", 0, ""); err != nil {
 			t.Fatal(err)
 		}
-		err := Start(t.Context(), name(5))
+		err := Start(t.Context(), name(5), Options{})
 		e, ok := errors.AsType[*TUNError](err)
 		if !ok || e.Error() != "/dev/net/tun: no such file or directory" || !strings.Contains(e.Hint, "docker run --cap-add NET_ADMIN --device /dev/net/tun") {
 			t.Errorf("without /dev/net/tun: %v", err)
@@ -387,7 +387,7 @@ func TestLog(t *testing.T) {
 func TestNoLogWithoutEndpoint(t *testing.T) {
 	isolated(t, func() {
 		dev := name(9)
-		if err := Start(t.Context(), dev); err != nil {
+		if err := Start(t.Context(), dev, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		defer deleteLink(t, dev)
