@@ -55,7 +55,7 @@ clean-tally:
 
 # The packages that tests run beside ours or look with, and a C compiler for the
 # race detector. Nothing is installed that is there already.
-DEPS := ca-certificates gcc libc6-dev bash iproute2 iputils-ping wireguard-tools wireguard-go nftables iptables procps util-linux
+DEPS := ca-certificates gcc libc6-dev bash iproute2 iputils-ping wireguard-tools wireguard-go nftables iptables procps util-linux systemd
 KERNEL_DEPS := qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 BENCH_DEPS := ca-certificates bash iproute2 wireguard-tools wireguard-go nftables procps time iperf3
 

@@ -29,7 +29,11 @@ func (k *Kernel) AddDefault(_ context.Context, d plan.DefaultRoute) error {
 		return route(b, index, r.Table, r.Dst[0])
 	}}}
 	for _, one := range d.Rules {
-		requests = append(requests, request{unix.RTM_NEWRULE, unix.NLM_F_CREATE | unix.NLM_F_EXCL, func(b []byte) []byte { return rule(b, one) }})
+		requests = append(requests, request{unix.RTM_NEWRULE, unix.NLM_F_CREATE | unix.NLM_F_EXCL, func(b []byte) []byte {
+			// systemd-networkd removes all rules that aren't its own when it starts,
+			// but for the kernel's (networkd.conf(5), ManageForeignRoutingPolicyRules).
+			return attr(rule(b, one), unix.FRA_PROTOCOL, []byte{unix.RTPROT_KERNEL})
+		}})
 	}
 	failed := make([]error, len(requests))
 	err = k.conn.all(requests, func(i int, err error) { failed[i] = err })
