@@ -5,12 +5,14 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"wgtools/internal/device"
@@ -24,6 +26,21 @@ type Config struct {
 	Name          string       // the interface's, from a comment
 	PeerInfo      []PeerInfo   // beside Peers, if it was asked for
 	Names         []Name       // endpoints that are still to be resolved
+	Settings      []Setting    // if they were asked for, in the order of the file
+	Headers       []Header     // likewise
+}
+
+// A Setting is a line that gives a key a value, which may be a wrong one.
+type Setting struct {
+	Key   string // its name, as manuals write it
+	Peer  int    // whose it is: the index among the peers, or -1
+	Value        // without white space around it; of a secret key's there is no text
+}
+
+// A Header is a line that begins a section.
+type Header struct {
+	Pos  Pos
+	Peer int // whose section it begins: the index among the peers, or -1
 }
 
 // A Name is an endpoint that takes a look-up, at its place in the file.
@@ -59,6 +76,8 @@ type Options struct {
 	Resolver Resolver      // without one, ports are numbers and endpoints stay text in PeerInfo
 	Warn     func(Warning) // may be nil
 	PeerInfo bool          // fill Config.PeerInfo
+	Settings bool          // fill Config.Settings and Config.Headers
+	Problems int           // how many problems are told; 0: MaxProblems
 	Program  string        // in the Quick dialect: what its own messages begin with
 	OwnKeys  bool          // in the Quick dialect: read wg-quick's own keys only; mistakes in the rest don't count
 	Later    bool          // leave endpoints that take a look-up to [ResolveNames]
@@ -79,7 +98,8 @@ func DecodeReader(file string, r io.Reader, o Options) (*Config, error) {
 
 // Decode decodes a file. Names are resolved in the order of the file, up to
 // the first problem; the error is an [*Error] with all problems, or what the
-// Resolver says of its environment.
+// Resolver says of its environment. With an [*Error] there is still a Config,
+// of what could be read.
 func Decode(file string, src []byte, o Options) (*Config, error) {
 	d := decoder{file: file, options: o, config: &Config{}, nul: bytes.IndexByte(src, 0) >= 0}
 	if o.Dialect == Quick {
@@ -97,7 +117,7 @@ func Decode(file string, src []byte, o Options) (*Config, error) {
 	}
 	d.finish()
 	if d.err != nil {
-		return nil, d.err
+		return d.config, d.err
 	}
 	return d.config, nil
 }
@@ -187,6 +207,7 @@ func (d *decoder) statement(line []byte) {
 	case k == nil || len(d.value) == 0:
 		d.unrecognized(line)
 	default:
+		d.setting(k)
 		value := d.value
 		if !k.raw && hasSpace(value) {
 			d.scratch = squeeze(d.scratch[:0], value)
@@ -196,6 +217,21 @@ func (d *decoder) statement(line []byte) {
 			d.valueError(k, err)
 		}
 	}
+}
+
+// setting notes a line that gives k a value.
+func (d *decoder) setting(k *key) {
+	if !d.options.Settings {
+		return
+	}
+	s := Setting{k.name, -1, Value{Pos: d.place(d.value, 0)}}
+	if k.section == peerSection {
+		s.Peer = len(d.config.Peers) - 1
+	}
+	if !k.secret {
+		s.Text = string(d.value)
+	}
+	d.config.Settings = append(d.config.Settings, s)
 }
 
 // headerLine decodes a line that assigns nothing, which must be a section's header.
@@ -216,6 +252,13 @@ func (d *decoder) enter(s section) {
 	d.endSection()
 	d.section = s
 	d.names.header()
+	if d.options.Settings {
+		h := Header{d.place(trim(d.raw), 0), -1}
+		if s == peerSection {
+			h.Peer = len(d.config.Peers)
+		}
+		d.config.Headers = append(d.config.Headers, h)
+	}
 	if s != peerSection {
 		return
 	}
@@ -245,9 +288,12 @@ func (d *decoder) endSection() {
 
 func (d *decoder) finish() {
 	d.endSection()
+	// wg-quick's own keys were read first.
+	slices.SortStableFunc(d.config.Settings, func(a, b Setting) int { return cmp.Compare(a.Pos.Line, b.Pos.Line) })
 	for _, line := range d.keyless {
 		d.problem([]string{"A peer is missing a public key", "Invalid configuration"}, Problem{
 			Pos:    Pos{d.file, line, 1},
+			Code:   NoPublicKey,
 			Reason: "this peer has no PublicKey",
 			Hint:   "every [Peer] needs the line PublicKey = KEY",
 		})
@@ -276,7 +322,9 @@ func (d *decoder) surplus() bool {
 }
 
 // enough reports whether another problem would only be counted.
-func (d *decoder) enough() bool { return d.err != nil && len(d.err.Problems) == MaxProblems }
+func (d *decoder) enough() bool {
+	return d.err != nil && len(d.err.Problems) == cmp.Or(d.options.Problems, MaxProblems)
+}
 
 // parsing are the lines that the original prints for a mistake in a line.
 func parsing(line string) []string { return []string{line, "Configuration parsing error"} }
@@ -292,8 +340,8 @@ func (d *decoder) unrecognized(line []byte) {
 	if d.surplus() {
 		return
 	}
-	reason, hint, offset := d.explain(line)
-	d.problem(parsing(fmt.Sprintf("Line unrecognized: `%s'", hideSecret(line))), Problem{d.place(line, offset), reason, hint})
+	code, reason, hint, offset := d.explain(line)
+	d.problem(parsing(fmt.Sprintf("Line unrecognized: `%s'", hideSecret(line))), Problem{d.place(line, offset), code, reason, hint})
 	// What follows is best understood in the section that was meant.
 	if header := bytes.TrimPrefix(line, []byte("\ufeff")); len(header) > 0 && header[0] == '[' {
 		d.enter(guessSection(header))
@@ -312,14 +360,14 @@ func (d *decoder) valueError(k *key, err error) {
 	if d.surplus() {
 		return
 	}
-	p := Problem{d.place(d.value, v.Offset), v.Reason, v.Hint}
+	p := Problem{d.place(d.value, v.Offset), BadValue, v.Reason, v.Hint}
 	original := v.Original()
 	if i := bytes.IndexByte(d.value, '\r'); i >= 0 {
-		p = Problem{d.place(d.value, i), "a carriage return inside the line", lineEndings}
+		p = Problem{d.place(d.value, i), StrayCharacter, "a carriage return inside the line", lineEndings}
 	} else if reason, hint, offset, ok := stranger(d.value); ok {
-		p = Problem{d.place(d.value, offset), reason, hint}
+		p = Problem{d.place(d.value, offset), StrayCharacter, reason, hint}
 	} else if remark := trailingRemark(d.value); remark > 0 {
-		p = Problem{d.place(d.value, remark), "not a comment", "comments begin with #"}
+		p = Problem{d.place(d.value, remark), BadValue, "not a comment", "comments begin with #"}
 	}
 	if value := squeezed(d.value); !k.secret && looksSecret(value) && (!k.public || tellsMore(value)) {
 		original = []string{hideQuoted(original[0])}
@@ -510,7 +558,7 @@ func ResolveNames(peers []device.PeerChange, names []Name, r Resolver) error {
 		}
 		return &Error{
 			original: append(v.Original(), "Configuration parsing error"),
-			Problems: []Problem{{n.Pos, "Endpoint: " + v.Reason, v.Hint}},
+			Problems: []Problem{{n.Pos, BadValue, "Endpoint: " + v.Reason, v.Hint}},
 		}
 	}
 	return nil

@@ -13,7 +13,8 @@ import (
 	"wgtools/internal/keys"
 )
 
-// MaxProblems is how many problems of one file are told; the rest is counted.
+// MaxProblems is how many problems of one file [Error.Advice] tells; the rest
+// is counted.
 const MaxProblems = 10
 
 // An Error is what is wrong in a file: the first problem, as the original
@@ -28,9 +29,23 @@ type Error struct {
 // preshared key.
 type Problem struct {
 	Pos    Pos
+	Code   string // which kind of mistake it is, one of those below
 	Reason string // what is wrong
 	Hint   string // what to do, or ""
 }
+
+// The kinds of mistakes that a file is refused for.
+const (
+	UnknownKey     = "unknown-key"
+	OtherProgram   = "other-program" // a key that another program has
+	WrongSection   = "wrong-section"
+	UnknownSection = "unknown-section"
+	StrayCharacter = "stray-character"
+	NotASetting    = "not-a-setting"
+	NoValue        = "no-value"
+	BadValue       = "bad-value"
+	NoPublicKey    = "no-public-key"
+)
 
 // Error returns the first problem and its place.
 func (e *Error) Error() string {
@@ -42,14 +57,15 @@ func (e *Error) Original() []string { return e.original }
 
 // Advice returns the place and reason of every problem, and each hint once.
 func (e *Error) Advice() (lines []string) {
-	for _, p := range e.Problems {
+	shown := e.Problems[:min(len(e.Problems), MaxProblems)]
+	for _, p := range shown {
 		lines = append(lines, fmt.Sprintf("%v: %s", p.Pos, p.Reason))
 		if hint := "hint: " + p.Hint; p.Hint != "" && !slices.Contains(lines, hint) {
 			lines = append(lines, hint)
 		}
 	}
-	if e.More > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more", e.More))
+	if more := e.More + len(e.Problems) - len(shown); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
 	return lines
 }

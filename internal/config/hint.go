@@ -83,48 +83,54 @@ func stranger(text []byte) (reason, hint string, offset int, ok bool) {
 	return reason, hint, offset, ok
 }
 
+// FindStray finds the first character in text that an editor or a web page may
+// have put there in place of a plain one, and says what to do about it.
+func FindStray(text string) (reason, hint string, offset int, ok bool) { return stranger([]byte(text)) }
+
 // explain says why a line is neither a section nor a known key with a value,
 // what to do, and where in the line the fault is. The line has no comment and
 // no white space at its ends.
-func (d *decoder) explain(line []byte) (reason, hint string, offset int) {
+func (d *decoder) explain(line []byte) (code, reason, hint string, offset int) {
 	s := string(squeeze(nil, line))
 	name, _, assigns := strings.Cut(s, "=")
 	rawName, _, _ := bytes.Cut(line, []byte("="))
 	if i := bytes.IndexByte(line, '\r'); i >= 0 {
-		return "a carriage return inside the line", lineEndings, i
+		return StrayCharacter, "a carriage return inside the line", lineEndings, i
 	}
 	switch {
 	case strings.HasPrefix(s, "\ufeff"):
-		return "a byte-order mark stands before the text", "save the file as UTF-8 without a byte-order mark", 0
+		return StrayCharacter, "a byte-order mark stands before the text", "save the file as UTF-8 without a byte-order mark", 0
 	case strings.HasPrefix(s, "\xff\xfe"), strings.HasPrefix(s, "\xfe\xff"), bytes.IndexByte(d.raw, 0) >= 0:
-		return "the file is not plain text", "save it as UTF-8 without a byte-order mark", 0
+		return StrayCharacter, "the file is not plain text", "save it as UTF-8 without a byte-order mark", 0
 	case s[0] == ';' || strings.HasPrefix(s, "//"):
-		return "not a comment", "comments begin with #", 0
+		return NotASetting, "not a comment", "comments begin with #", 0
 	case s[0] == '[':
 		return d.explainSection(line)
 	}
 	if reason, hint, offset, ok := stranger(rawName); ok {
-		return reason, hint, offset
+		return StrayCharacter, reason, hint, offset
 	}
 	if k, rest := leadingKey(line); k != nil && rest > 0 {
-		return fmt.Sprintf("after %s comes =", k.name), usage(k), rest
+		return NotASetting, fmt.Sprintf("after %s comes =", k.name), usage(k), rest
 	}
 	k := exactly(name)
 	switch {
 	case k == nil && !assigns && isList(s):
-		return "a value does not go on in the next line", "repeat the key: AllowedIPs = LIST", 0
+		return NotASetting, "a value does not go on in the next line", "repeat the key: AllowedIPs = LIST", 0
 	case k == nil:
 		return d.explainName(name)
 	case !assigns:
-		return fmt.Sprintf("%s has no value", k.name), usage(k), 0
+		return NoValue, fmt.Sprintf("%s has no value", k.name), usage(k), 0
+	case k.dialect == Quick && d.options.Dialect != Quick:
+		return OtherProgram, fmt.Sprintf("%s is a key of wg-quick, not of wg", k.name), d.quickHint(k), 0
 	case k.dialect == Quick:
-		return fmt.Sprintf("%s is a key of wg-quick, not of wg", k.name), d.quickHint(k), 0
+		return WrongSection, fmt.Sprintf("%s is a key of wg-quick, not of wg", k.name), d.quickHint(k), 0
 	case d.section == noSection:
-		return fmt.Sprintf("%s stands before any section", k.name), fmt.Sprintf("put the line %v above it", k.section), 0
+		return WrongSection, fmt.Sprintf("%s stands before any section", k.name), fmt.Sprintf("put the line %v above it", k.section), 0
 	case k.section != d.section:
-		return fmt.Sprintf("%s belongs to %v, this is %v", k.name, k.section, d.section), fmt.Sprintf("move it below %v", k.section), 0
+		return WrongSection, fmt.Sprintf("%s belongs to %v, this is %v", k.name, k.section, d.section), fmt.Sprintf("move it below %v", k.section), 0
 	}
-	return fmt.Sprintf("%s has no value", k.name), fmt.Sprintf("give it %s, or leave the line out", k.expects), len(line)
+	return NoValue, fmt.Sprintf("%s has no value", k.name), fmt.Sprintf("give it %s, or leave the line out", k.expects), len(line)
 }
 
 func usage(k *key) string { return fmt.Sprintf("%s takes %s: %[1]s = …", k.name, k.expects) }
@@ -155,18 +161,18 @@ func isList(s string) bool {
 	return err == nil && len(ips) > 0
 }
 
-func (d *decoder) explainSection(line []byte) (reason, hint string, offset int) {
+func (d *decoder) explainSection(line []byte) (code, reason, hint string, offset int) {
 	end := bytes.IndexByte(line, ']')
 	if end < 0 {
-		return "the section's ] is missing", "sections are [Interface] and [Peer]", len(line)
+		return UnknownSection, "the section's ] is missing", "sections are [Interface] and [Peer]", len(line)
 	}
 	switch name := squeezed(line[:end+1]); {
 	case end < len(line)-1 && (foldEqual(name, "[Interface]") || foldEqual(name, "[Peer]")):
-		return "text after a section's ]", fmt.Sprintf("put it into a comment: %s # …", name), end + 1
+		return NotASetting, "text after a section's ]", fmt.Sprintf("put it into a comment: %s # …", name), end + 1
 	case guessSection(line) != strangeSection:
-		return "unknown section", fmt.Sprintf("did you mean %v?", guessSection(line)), 0
+		return UnknownSection, "unknown section", fmt.Sprintf("did you mean %v?", guessSection(line)), 0
 	}
-	return "unknown section", "sections are [Interface] and [Peer]", 0
+	return UnknownSection, "unknown section", "sections are [Interface] and [Peer]", 0
 }
 
 // guessSection returns the section that a line is perhaps meant to begin.
@@ -182,9 +188,9 @@ func guessSection(line []byte) section {
 }
 
 // explainName says why a key is unknown.
-func (d *decoder) explainName(name string) (reason, hint string, offset int) {
+func (d *decoder) explainName(name string) (code, reason, hint string, offset int) {
 	if f := foreign[strings.ToLower(name)]; f.owner != "" {
-		return fmt.Sprintf("%s is a key of %s", name, f.owner), f.hint, 0
+		return OtherProgram, fmt.Sprintf("%s is a key of %s", name, f.owner), f.hint, 0
 	}
 	k := nearest(name)
 	switch {
@@ -197,9 +203,9 @@ func (d *decoder) explainName(name string) (reason, hint string, offset int) {
 	}
 	switch {
 	case k != nil && k.dialect == Quick && d.options.Dialect != Quick:
-		return reason, fmt.Sprintf("did you mean %s? It is a key of wg-quick", k.name), 0
+		return UnknownKey, reason, fmt.Sprintf("did you mean %s? It is a key of wg-quick", k.name), 0
 	case k != nil:
-		return reason, fmt.Sprintf("did you mean %s?", k.name), 0
+		return UnknownKey, reason, fmt.Sprintf("did you mean %s?", k.name), 0
 	}
 	var names []string
 	for _, k := range keyTable {
@@ -208,9 +214,9 @@ func (d *decoder) explainName(name string) (reason, hint string, offset int) {
 		}
 	}
 	if names == nil {
-		return reason, "sections are [Interface] and [Peer]", 0
+		return UnknownKey, reason, "sections are [Interface] and [Peer]", 0
 	}
-	return reason, fmt.Sprintf("%v takes %s", d.section, strings.Join(names, ", ")), 0
+	return UnknownKey, reason, fmt.Sprintf("%v takes %s", d.section, strings.Join(names, ", ")), 0
 }
 
 func (d *decoder) quickHint(k *key) string {

@@ -58,6 +58,7 @@ func (d *decoder) quickLine(line []byte) {
 
 // quickValue decodes the value of a key of wg-quick's.
 func (d *decoder) quickValue(k *key) {
+	d.setting(k)
 	v := Value{Text: string(d.value), Pos: d.place(d.value, 0)}
 	if k.name == "SaveConfig" && !foldEqual(d.value, "true") && !foldEqual(d.value, "false") {
 		line := fmt.Sprintf("%s: `%.200s' is neither true nor false", d.options.Program, v.Text)
@@ -65,14 +66,14 @@ func (d *decoder) quickValue(k *key) {
 			line = fmt.Sprintf("%s: `(hidden)' is neither true nor false", d.options.Program)
 		}
 		d.problem([]string{line}, Problem{
-			Pos: v.Pos, Reason: "SaveConfig: neither true nor false",
+			Pos: v.Pos, Code: BadValue, Reason: "SaveConfig: neither true nor false",
 		})
 		return
 	}
 	if k.list {
 		if d.words += countWords(d.value); d.words > maxWords {
 			d.problem([]string{fmt.Sprintf("%s: %s: too many", d.options.Program, k.name)}, Problem{
-				Pos: v.Pos, Reason: fmt.Sprintf("%s: more than %d addresses and names in this file", k.name, maxWords),
+				Pos: v.Pos, Code: BadValue, Reason: fmt.Sprintf("%s: more than %d addresses and names in this file", k.name, maxWords),
 				Hint: "an interface has a few; those of its peers are AllowedIPs",
 			})
 			return

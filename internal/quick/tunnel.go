@@ -60,11 +60,14 @@ func (e *Error) Error() string { return e.file.Error() }
 // Advice returns the place, reason and hint of every problem.
 func (e *Error) Advice() []string { return e.file.Advice() }
 
+// Problems returns all of them.
+func (e *Error) Problems() []config.Problem { return e.file.Problems }
+
 // Original returns what the original prints for the first problem.
 func (e *Error) Original() []string { return e.original }
 
 // NewTunnel checks the values of c, the file at path, for the link dev. tables knows the names of routing tables. The error is an [*Error] with
-// all problems.
+// all problems; there is still a Tunnel then, in which what is wrong is zero.
 func NewTunnel(dev, path string, c *config.Config, tables func(name string) (uint32, bool)) (*Tunnel, error) {
 	q := &c.Quick
 	t := &Tunnel{
@@ -88,11 +91,7 @@ func NewTunnel(dev, path string, c *config.Config, tables func(name string) (uin
 		if bad.file.Problems == nil {
 			bad.original = []string{original}
 		}
-		if len(bad.file.Problems) == config.MaxProblems {
-			bad.file.More++
-			return
-		}
-		bad.file.Problems = append(bad.file.Problems, config.Problem{Pos: v.Pos, Reason: fmt.Sprintf("%s: %v", key, err), Hint: hint})
+		bad.file.Problems = append(bad.file.Problems, config.Problem{Pos: v.Pos, Code: config.BadValue, Reason: fmt.Sprintf("%s: %v", key, err), Hint: hint})
 	}
 	for _, v := range q.Addresses {
 		a, err := parseAddress(v.Text)
@@ -108,14 +107,14 @@ func NewTunnel(dev, path string, c *config.Config, tables func(name string) (uin
 		n, err := parseMTU(v.Text)
 		note("MTU", v, err, fmt.Sprintf("Error: argument %.200q is wrong: Invalid \"mtu\" value", v.Text),
 			"leave the line out for an MTU that fits the way to the peers")
-		t.MTU = device.Some(n)
+		t.MTU = device.Optional[int]{Value: n, Set: err == nil}
 	}
 	var err error
 	t.Table, err = routing.ParseTable(q.Table.Text, tables)
 	note("Table", q.Table, err, fmt.Sprintf("Error: argument %.200q is wrong: \"table\" value is invalid", q.Table.Text),
 		"a table is auto, off, a number, or a name in /etc/iproute2/rt_tables")
 	if bad.file.Problems != nil {
-		return nil, &bad
+		return t, &bad
 	}
 	return t, nil
 }
