@@ -5,11 +5,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -63,6 +65,42 @@ func (s *shell) Run(ctx context.Context, h plan.Hook) error {
 	}
 	return err
 }
+
+// mistake returns what the shell says of a hook that it only reads, "" if
+// nothing. Nothing from outside gets into its environment: there are variables
+// that name scripts to run.
+func (s *shell) mistake(ctx context.Context, script string) (string, error) {
+	if err := s.find(); err != nil {
+		return "", err
+	}
+	argv := []string{"-n", "/proc/self/fd/3"}
+	if s.isBash {
+		argv = append([]string{"--norc", "--noprofile", "-O", "extglob"}, argv...)
+	}
+	c := exec.CommandContext(ctx, s.path, argv...)
+	c.Env = []string{"LC_ALL=C", "PATH=/nonexistent"}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	c.ExtraFiles = []*os.File{r}
+	go func() {
+		io.WriteString(w, script+"\n")
+		w.Close()
+	}()
+	var said strings.Builder
+	c.Stderr = &said
+	err = c.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); !ok || ctx.Err() != nil {
+		return "", err
+	}
+	line, _, _ := strings.Cut(said.String(), "\n")
+	return shellPlace.ReplaceAllString(line, ""), nil
+}
+
+// shellPlace is what shells say before a mistake.
+var shellPlace = regexp.MustCompile(`^\S+: (line )?\d+: `)
 
 // preamble returns the line before a hook that sets its variables and defines
 // the functions that hooks for the original may use.

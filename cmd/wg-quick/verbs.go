@@ -238,20 +238,30 @@ func (f *file) trusted(t *quick.Tunnel) error {
 	if len(hooks) == 0 {
 		return nil
 	}
-	for _, path := range []string{f.path, filepath.Dir(f.path)} {
+	path, err := writableByAll(f.path)
+	if err != nil || path == "" {
+		return err
+	}
+	return &config.Error{Problems: []config.Problem{{
+		Pos:    hooks[0].Pos,
+		Reason: fmt.Sprintf("the hook is not run: all users may write to `%s'", path),
+		Hint:   fmt.Sprintf("make sure that it is what you want to run as root, then `chmod o-w %s'", path),
+	}}}
+}
+
+// writableByAll returns the file at path or its directory if all users may
+// write to it, else "".
+func writableByAll(path string) (string, error) {
+	for _, path := range []string{path, filepath.Dir(path)} {
 		st, err := os.Stat(path)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if st.Mode()&0o002 != 0 && st.Mode()&fs.ModeSticky == 0 {
-			return &config.Error{Problems: []config.Problem{{
-				Pos:    hooks[0].Pos,
-				Reason: fmt.Sprintf("the hook is not run: all users may write to `%s'", path),
-				Hint:   fmt.Sprintf("make sure that it is what you want to run as root, then `chmod o-w %s'", path),
-			}}}
+			return path, nil
 		}
 	}
-	return nil
+	return "", nil
 }
 
 func (a *app) save(ctx context.Context, arg string) error {

@@ -39,8 +39,9 @@ type Setting struct {
 
 // A Header is a line that begins a section.
 type Header struct {
-	Pos  Pos
-	Peer int // whose section it begins: the index among the peers, or -1
+	Pos   Pos
+	Peer  int  // whose section it begins: the index among the peers, or -1
+	Wrong bool // it isn't one as it is written
 }
 
 // A Name is an endpoint that takes a look-up, at its place in the file.
@@ -238,22 +239,23 @@ func (d *decoder) setting(k *key) {
 func (d *decoder) headerLine(line []byte) {
 	switch name := squeezed(line); {
 	case foldEqual(name, "[Interface]"):
-		d.enter(interfaceSection)
+		d.enter(interfaceSection, false)
 	case foldEqual(name, "[Peer]"):
-		d.enter(peerSection)
+		d.enter(peerSection, false)
 	case d.section == strangeSection && line[0] != '[':
 	default:
 		d.unrecognized(line)
 	}
 }
 
-// enter ends the section before and begins one.
-func (d *decoder) enter(s section) {
+// enter ends the section before and begins one; guessed, if its header isn't
+// written as it should be.
+func (d *decoder) enter(s section, guessed bool) {
 	d.endSection()
 	d.section = s
 	d.names.header()
 	if d.options.Settings {
-		h := Header{d.place(trim(d.raw), 0), -1}
+		h := Header{d.place(trim(d.raw), 0), -1, guessed}
 		if s == peerSection {
 			h.Peer = len(d.config.Peers)
 		}
@@ -344,7 +346,7 @@ func (d *decoder) unrecognized(line []byte) {
 	d.problem(parsing(fmt.Sprintf("Line unrecognized: `%s'", hideSecret(line))), Problem{d.place(line, offset), code, reason, hint})
 	// What follows is best understood in the section that was meant.
 	if header := bytes.TrimPrefix(line, []byte("\ufeff")); len(header) > 0 && header[0] == '[' {
-		d.enter(guessSection(header))
+		d.enter(guessSection(header), true)
 	}
 }
 
