@@ -32,7 +32,7 @@ type checkOptions struct {
 // check returns the subcommand that finds what is wrong in files.
 func (a *app) check() *cobra.Command {
 	var o checkOptions
-	c := a.subcommand("check CONFIG_FILE|INTERFACE...", "finds in files what breaks or surprises; nothing is run or looked up",
+	c := a.subcommand("check CONFIG_FILE|INTERFACE...", "finds in files what breaks or surprises; runs nothing",
 		func(ctx context.Context, args []string) error { return a.checkFiles(ctx, args, o) },
 		option(&o.json, "json", "print a JSON document"),
 		option(&o.strict, "strict", "exit status 2 if there are warnings"))
@@ -243,12 +243,13 @@ func (a *app) otherPorts(ctx context.Context, path string) (ports []check.Port) 
 		if c == nil || !c.ListenPort.Set || c.ListenPort.Value == 0 {
 			continue
 		}
+		port := check.Port{Number: c.ListenPort.Value}
 		for _, s := range c.Settings {
 			if s.Key == "ListenPort" {
-				ports = append(ports, check.Port{Number: c.ListenPort.Value, Pos: s.Pos})
-				break
+				port.Pos = s.Pos
 			}
 		}
+		ports = append(ports, port)
 	}
 	return ports
 }
