@@ -105,6 +105,12 @@ func File(name string, text []byte, d config.Dialect, h Host) []Finding {
 	}
 	if bad, ok := errors.AsType[*config.Error](err); ok {
 		refused(once(bad.Problems, c.Headers))
+		if bad.More > 0 {
+			found = append(found, Finding{
+				Severity: Error, Code: tooMany, Pos: bad.Problems[len(bad.Problems)-1].Pos,
+				Reason: fmt.Sprintf("and %d mistakes more", bad.More), Hint: "is this a configuration file at all?",
+			})
+		}
 	} else if err != nil {
 		return []Finding{{Severity: Error, Code: config.BadValue, Pos: config.Pos{File: name, Line: 1, Col: 1}, Reason: err.Error()}}
 	}

@@ -272,7 +272,7 @@ func TestMistakes(t *testing.T) {
 
 // Each rule has a mistake that it finds.
 func TestEachRuleIsTried(t *testing.T) {
-	tried := map[string]bool{"unreadable": true, "file-name": true} // by TestScript/check of cmd/wg-quick
+	tried := map[string]bool{"unreadable": true, "file-name": true, "too-many": true} // by TestScript/check of cmd/wg-quick
 	for _, m := range mistakes {
 		tried[m.code] = true
 		if !check.Known(m.code) {
@@ -370,6 +370,14 @@ func TestAllProblems(t *testing.T) {
 	}
 	if !slices.IsSortedFunc(list, func(a, b check.Finding) int { return a.Pos.Line - b.Pos.Line }) {
 		t.Error("not in the order of the file")
+	}
+}
+
+// What is no configuration file gets an end.
+func TestTooMany(t *testing.T) {
+	list := check.File("wg0.conf", []byte(iface+strings.Repeat("x\n", 3000)), config.Quick, host())
+	if last := list[len(list)-1]; len(list) != 1001 || last.Code != "too-many" || last.Reason != "and 2000 mistakes more" || last.Pos.Line != 1003 {
+		t.Errorf("%d findings, the last one is %+v", len(list), last)
 	}
 }
 

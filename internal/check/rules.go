@@ -12,6 +12,7 @@ import (
 const (
 	fileName   = "file-name"
 	unreadable = "unreadable"
+	tooMany    = "too-many"
 )
 
 // rules are all rules. Of two that might speak of one mistake, the first does
@@ -30,6 +31,7 @@ var rules = []Rule{
 	{Code: config.NoValue, Severity: Error, Doc: "a key without a value"},
 	{Code: config.BadValue, Severity: Error, Doc: "a value that is no key, address, port, mark, number …; says what is expected"},
 	{Code: config.NoPublicKey, Severity: Error, Doc: "a `[Peer]` without `PublicKey`"},
+	{Code: tooMany, Severity: Error, Doc: "more than 1000 of the mistakes above, of which the rest isn't told"},
 
 	{"no-private-key", Warning, "no `PrivateKey`, and no hook that sets one", true, noPrivateKey},
 	{"private-key-readable", Warning, "a secret key in a file that all users may read", false, readable},

@@ -123,7 +123,7 @@ func (d *decoder) explain(line []byte) (code, reason, hint string, offset int) {
 		return NoValue, fmt.Sprintf("%s has no value", k.name), usage(k), 0
 	case k.dialect == Quick && d.options.Dialect != Quick:
 		return OtherProgram, fmt.Sprintf("%s is a key of wg-quick, not of wg", k.name), d.quickHint(k), 0
-	case k.dialect == Quick:
+	case k.dialect == Quick && d.section == interfaceSection: // as wg sees it
 		return WrongSection, fmt.Sprintf("%s is a key of wg-quick, not of wg", k.name), d.quickHint(k), 0
 	case d.section == noSection:
 		return WrongSection, fmt.Sprintf("%s stands before any section", k.name), fmt.Sprintf("put the line %v above it", k.section), 0

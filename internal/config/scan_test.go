@@ -223,7 +223,7 @@ func TestDecodeQuickErrors(t *testing.T) {
 	tests := map[string]struct{ in, want string }{
 		"SaveConfig": {"[Interface]\nSaveConfig = yes", "wg-quick: `yes' is neither true nor false\nhome.conf:2:14: SaveConfig: neither true nor false"},
 		"its key in a peer": {"[Peer]\nAddress = 1.2.3.4", "Line unrecognized: `Address=1.2.3.4'\nConfiguration parsing error\n" +
-			"home.conf:2:1: Address is a key of wg-quick, not of wg\nhint: Address belongs into [Interface], whose line has no blank inside the brackets\n" +
+			"home.conf:2:1: Address belongs to [Interface], this is [Peer]\nhint: move it below [Interface]\n" +
 			"home.conf:1:1: this peer has no PublicKey\nhint: every [Peer] needs the line PublicKey = KEY"},
 		"a misspelt key of its own": {"[Interface]\nPostUpp = x", "Line unrecognized: `PostUpp=x'\nConfiguration parsing error\n" +
 			"home.conf:2:1: unknown key `PostUpp'\nhint: did you mean PostUp?"},

@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -23,6 +24,8 @@ type outcome struct {
 	Fault string // why that isn't known
 
 	Strip, Up, Down answer
+	Check           []finding         // of ours, in the file as it is
+	Errors          int               // that check finds in the file that is brought up
 	State           map[string]string // what there is while it is up, by part
 	Left            []string          // lines of the state after it, with "+" or "-", that differ from the one before
 }
@@ -31,6 +34,12 @@ type outcome struct {
 type answer struct {
 	Status   int
 	Out, Err string
+}
+
+// A finding is one of wg-quick check's.
+type finding struct {
+	Line, Column   int
+	Severity, Code string
 }
 
 // limit is for a command that would never end.
@@ -61,9 +70,25 @@ func try(bin, original, path string) (o outcome) {
 		return outcome{Fault: err.Error()}
 	}
 	o.Strip = p.run("strip", file)
+	if original == "" {
+		if o.Check, err = p.check(file); err != nil {
+			return outcome{Fault: err.Error()}
+		}
+	}
 	// From here on without its hooks.
 	if err := os.WriteFile(file, harmless(text), 0o600); err != nil {
 		return outcome{Fault: err.Error()}
+	}
+	if original == "" {
+		list, err := p.check(file)
+		if err != nil {
+			return outcome{Fault: err.Error()}
+		}
+		for _, f := range list {
+			if f.Severity == "error" {
+				o.Errors++
+			}
+		}
 	}
 	before := p.everything()
 	if o.Up = p.run("up", file); o.Up.Status == 0 {
@@ -185,6 +210,17 @@ func (p *place) run(args ...string) (a answer) {
 	}
 	a.Out, a.Err = out.String(), strings.ReplaceAll(errs.String(), p.dir+"/", "")
 	return a
+}
+
+// check returns what our check finds in a file, apart from the names in hooks:
+// the interface has another one here.
+func (p *place) check(file string) ([]finding, error) {
+	a := p.run("check", "--json", "--ignore", "hook-interface", file)
+	var doc struct{ Findings []finding }
+	if err := json.Unmarshal([]byte(a.Out), &doc); err != nil {
+		return nil, fmt.Errorf("check: %w: %s", err, a.Err)
+	}
+	return doc.Findings, nil
 }
 
 // ask returns what a command prints.

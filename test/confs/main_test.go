@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,15 +84,19 @@ func TestReport(t *testing.T) {
 	secret := "oLJkWM8YxZQ1lGFYTKYjVXHr5YvswmjzurWpjx5/RFc="
 	err := report(&b, []verdict{
 		{file: "a.conf"}, {file: "b.conf"},
-		{file: "c|d.conf", ours: outcome{Up: answer{1, "", "x\ny"}}, theirs: outcome{Up: answer{1, "", "not a key: `" + secret + "'"}}},
+		{file: "c|d.conf", ours: outcome{Up: answer{1, "", "x\ny"}, Check: []finding{{3, 14, "error", "bad-value"}, {4, 1, "note", "table-off"}}, Errors: 1}, theirs: outcome{Up: answer{1, "", "not a key: `" + secret + "'"}}},
 	}, true)
-	want := "| of 3 files | number |\n| --- | --- |\n| " + fineAlike + " | 2 |\n| " + bothRefuse + " | 1 |\n\n" +
-		"| file | outcome | ours | the original |\n| --- | --- | --- | --- |\n| c\\|d.conf | " + bothRefuse + " | x<br>y | not a key: `(hidden)' |\n"
+	want := "| of 3 files | number |\n| --- | --- |\n| " + fineAlike + " | 2 |\n| " + bothRefuse + " | 1 |\n| " + clean + " | 2 |\n| " + hasErrors + " | 1 |\n\n" +
+		"| file | outcome | ours | the original |\n| --- | --- | --- | --- |\n| c\\|d.conf | " + bothRefuse + " | x<br>y | not a key: `(hidden)' |\n\n" +
+		"| file | what check finds |\n| --- | --- |\n| c\\|d.conf | error `bad-value` 3:14, note `table-off` 4:1 |\n"
 	if b.String() != want || err != nil {
 		t.Errorf("got %v\n%s\nwant\n%s", err, &b, want)
 	}
 	if report(&b, []verdict{{ours: outcome{Left: []string{"+ x"}}}}, true) == nil {
 		t.Error("something was left behind, and that is no error")
+	}
+	if report(&b, []verdict{{ours: outcome{Up: answer{1, "", "x"}}, theirs: outcome{Up: answer{1, "", "x"}}}}, true) == nil {
+		t.Error("up refuses what check has nothing against, and that is no error")
 	}
 }
 
@@ -132,9 +137,15 @@ func TestSurvey(t *testing.T) {
 			t.Errorf("good.conf: %s: %q, want %q in it", part, good.State[part], want)
 		}
 	}
+	if len(good.Check) != 0 || good.Errors != 0 {
+		t.Errorf("good.conf: check finds %+v", good.Check)
+	}
 	bad, err := isolated("-bin", bin, "-original", "", filepath.Join(dir, "bad.conf"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want := (finding{7, 14, "error", "bad-value"}); !slices.Contains(bad.Check, want) || bad.Errors != 1 {
+		t.Errorf("bad.conf: check finds %+v, want %+v", bad.Check, want)
 	}
 	if k, word := (verdict{ours: bad}).kind(false), (verdict{ours: bad}).word(); k != refused || !strings.HasPrefix(word, "Unable to parse IP address: `nonsense'\n") {
 		t.Errorf("bad.conf: %s: %s", k, word)

@@ -53,6 +53,10 @@ var kinds = []string{fine, fineAlike, differs, theirAlone, refused, bothRefuse, 
 const (
 	stripped       = "stripped differently by the original"
 	leftByOriginal = "not as before after the original"
+	clean          = "check finds nothing"
+	onlyNotes      = "check finds warnings or notes only"
+	hasErrors      = "check finds errors"
+	disagree       = "check finds errors, and it comes up; or none, and it doesn't"
 )
 
 // kind returns what came of a file.
@@ -82,7 +86,7 @@ func (v verdict) kind(withOriginal bool) string {
 // report prints the counts, then a row for each file that needs a word.
 func report(w io.Writer, verdicts []verdict, withOriginal bool) error {
 	count := map[string]int{}
-	var rows strings.Builder
+	var rows, found strings.Builder
 	for _, v := range verdicts {
 		kind := v.kind(withOriginal)
 		count[kind]++
@@ -92,12 +96,20 @@ func report(w io.Writer, verdicts []verdict, withOriginal bool) error {
 		if len(v.theirs.Left) > 0 {
 			count[leftByOriginal]++
 		}
+		if len(v.ours.Check) > 0 {
+			fmt.Fprintf(&found, "| %s | %s |\n", cell(v.file), v.found())
+		}
+		count[v.checked()]++
+		if (v.ours.Errors > 0) != (v.ours.Up.Status != 0) {
+			count[disagree]++
+			fmt.Fprintf(&rows, "| %s | %s | %s | |\n", cell(v.file), disagree, cell(v.word()))
+		}
 		if v.strip || kind != fine && kind != fineAlike {
 			fmt.Fprintf(&rows, "| %s | %s | %s | %s |\n", cell(v.file), kind, cell(v.word()), cell(v.originals()))
 		}
 	}
 	fmt.Fprintf(w, "| of %d files | number |\n| --- | --- |\n", len(verdicts))
-	for _, k := range slices.Concat(kinds, []string{stripped, leftByOriginal}) {
+	for _, k := range slices.Concat(kinds, []string{stripped, leftByOriginal, clean, onlyNotes, hasErrors, disagree}) {
 		if count[k] > 0 {
 			fmt.Fprintf(w, "| %s | %d |\n", k, count[k])
 		}
@@ -105,10 +117,36 @@ func report(w io.Writer, verdicts []verdict, withOriginal bool) error {
 	if rows.Len() > 0 {
 		fmt.Fprintf(w, "\n| file | outcome | ours | the original |\n| --- | --- | --- | --- |\n%s", rows.String())
 	}
+	if found.Len() > 0 {
+		fmt.Fprintf(w, "\n| file | what check finds |\n| --- | --- |\n%s", found.String())
+	}
+	if count[disagree] > 0 {
+		return errors.New("check and up don't agree")
+	}
 	if count[leftOver]+count[downFails] > 0 {
 		return errors.New("something was left behind")
 	}
 	return nil
+}
+
+// checked returns the worst of what check finds.
+func (v verdict) checked() string {
+	switch {
+	case len(v.ours.Check) == 0:
+		return clean
+	case slices.ContainsFunc(v.ours.Check, func(f finding) bool { return f.Severity == "error" }):
+		return hasErrors
+	}
+	return onlyNotes
+}
+
+// found says what check finds, and in which lines.
+func (v verdict) found() string {
+	var list []string
+	for _, f := range v.ours.Check {
+		list = append(list, fmt.Sprintf("%s `%s` %d:%d", f.Severity, f.Code, f.Line, f.Column))
+	}
+	return strings.Join(list, ", ")
 }
 
 // word says what ours did.
