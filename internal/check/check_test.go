@@ -222,6 +222,8 @@ var mistakes = map[string]struct {
 	"%I":                                {text: iface + "PostUp = ip link show ‸%I\n" + peer, code: "hook-percent"},
 	"another tunnel's name":             {text: iface + "PostUp = ip route add 10.3.0.0/16 dev ‸wg1; ip route add 10.4.0.0/16 dev wg1\n" + peer, code: "hook-interface"},
 	"another tunnel's name in quotes":   {text: iface + "PostUp = ip route add 10.3.0.0/16 dev ‸\"wg1\"\n" + peer, code: "hook-interface"},
+	"a misspelt chain":                  {text: iface + "PostUp = iptables -t nat -A ‸POSROUTING -j MASQUERADE\nPostDown = iptables -t nat -F\n" + peer, code: "hook-chain"},
+	"a chain in small letters":          {text: iface + "PostUp = iptables -I ‸forward -i %i -j ACCEPT\nPostDown = iptables -F FORWARD\n" + peer, code: "hook-chain"},
 	"a rule that stays":                 {text: iface + "PostUp = true; ‸iptables -t nat -A POSTROUTING -o eth0 -j MASQUERADE\n" + peer, code: "hook-not-undone"},
 	"one of two rules that stays":       {text: iface + "PostUp = iptables -I FORWARD -i %i -j ACCEPT; ‸iptables -I FORWARD -o %i -j ACCEPT\nPostDown = iptables -D FORWARD -i %i -j ACCEPT\n" + peer, code: "hook-not-undone"},
 	"a rule of another table":           {text: iface + "PostUp = ‸iptables -t nat -A POSTROUTING -j MASQUERADE\nPostDown = iptables -D POSTROUTING -j MASQUERADE\n" + peer, code: "hook-not-undone"},
@@ -321,6 +323,8 @@ func TestNoFalseAlarm(t *testing.T) {
 		"another link's name":               {text: iface + "PostUp = ip route add 10.3.0.0/16 dev wg7\n" + peer},
 		"rules that a script deletes":       {text: iface + "PostUp = iptables -A FORWARD -i %i -j ACCEPT\nPostDown = /etc/wireguard/down.sh %i\n" + peer},
 		"rules that are looked for":         {text: iface + "PostUp = iptables -C FORWARD -j ACCEPT || iptables -A FORWARD -j ACCEPT\n" + peer},
+		"a chain of its own":                {text: iface + "PostUp = iptables -N INPUTS; iptables -A INPUTS -j ACCEPT\nPostDown = iptables -F INPUTS; iptables -X INPUTS\n" + peer},
+		"another chain":                     {text: iface + "PostUp = iptables -I DOCKER-USER -j ACCEPT\nPostDown = iptables -D DOCKER-USER -j ACCEPT\n" + peer},
 		"a public key in a hook":            {text: iface + "PostUp = wg set %i peer " + pub1 + " persistent-keepalive 25\n" + peer},
 		"a proxy on this host":              {text: iface + "MTU = 1280\n" + with("AllowedIPs = 10.0.0.1/32\nEndpoint = 127.0.0.1:4567")},
 		"a small MTU without IPv6":          {text: iface + "MTU = 1000\n" + peer},
@@ -413,5 +417,18 @@ func TestDocs(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("docs/check.md should have\n%s", strings.Join(want, "\n"))
+	}
+}
+
+func TestHookChainDistance(t *testing.T) {
+	for b, want := range map[string]bool{
+		"POSTROUTING": false, "POSROUTING": true, "POSTROUTINGS": true, "XPOSTROUTING": true, "POSTROUTIN": true, "OSTROUTING": true,
+		"POSTROUTTING": true, "POSTROUTINX": true, "PASTROUTING": true, "PREROUTING": false, "POSTROUT": false, "": false,
+	} {
+		text := iface + "PostUp = iptables -A " + b + " -j ACCEPT\nPostDown = iptables -F\n" + peer
+		list := check.File("wg0.conf", []byte(text), config.Quick, host())
+		if got := len(list) > 0; got != want {
+			t.Errorf("%q: found %+v", b, list)
+		}
 	}
 }

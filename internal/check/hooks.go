@@ -146,12 +146,44 @@ func hookInterface(s *subject, report func(Finding)) {
 	}
 }
 
+// chains are those that iptables has from the start.
+var chains = []string{"INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING"}
+
+// hookChain finds misspelt chains.
+func hookChain(s *subject, report func(Finding)) {
+	if s.mentions(" -N ", "--new-chain") {
+		return
+	}
+	for _, h := range s.hooks {
+		for _, c := range h.commands {
+			ch, change, at := chainOf(c)
+			if change == 0 || slices.Contains(chains, ch.name) {
+				continue
+			}
+			for _, name := range chains {
+				if strings.EqualFold(name, ch.name) || oneAway(name, ch.name) {
+					report(Finding{Pos: h.at(at), Reason: fmt.Sprintf("there is no chain %s", ch.name), Hint: fmt.Sprintf("did you mean %s?", name)})
+				}
+			}
+		}
+	}
+}
+
+// oneAway reports whether a letter put in, taken out or replaced makes b of a.
+func oneAway(a, b string) bool {
+	i := 0
+	for i < len(a) && i < len(b) && a[i] == b[i] {
+		i++
+	}
+	return b != "" && a != b && (strings.HasSuffix(b, a[min(i+1, len(a)):]) && len(b) == len(a) || a[min(i+1, len(a)):] == b[i:] || b[min(i+1, len(b)):] == a[i:])
+}
+
 // A chain is one of a packet filter's, to which a hook adds.
 type chain struct{ program, table, name string }
 
 // chainOf returns the chain that a command of iptables changes, and how: 'A'
 // for adding a rule, 'D' for deleting one, 'C' for looking for one, 'F' for
-// more than that, 0 for anything else.
+// more than that, 0 for anything else; and where the chain's name stands.
 func chainOf(c command) (ch chain, change byte, at int) {
 	program, words := c.program()
 	program = strings.TrimSuffix(strings.TrimSuffix(program[strings.LastIndexByte(program, '/')+1:], "-legacy"), "-nft")
@@ -160,19 +192,19 @@ func chainOf(c command) (ch chain, change byte, at int) {
 	}
 	ch = chain{program: program, table: "filter"}
 	for i, w := range words {
-		next := ""
+		var next word
 		if i+1 < len(words) {
-			next = words[i+1].text
+			next = words[i+1]
 		}
 		switch w.text {
 		case "-t", "--table":
-			ch.table = next
+			ch.table = next.text
 		case "-A", "--append", "-I", "--insert":
-			ch.name, change, at = next, 'A', c[0].offset
+			ch.name, at, change = next.text, next.offset, 'A'
 		case "-D", "--delete":
-			ch.name, change = next, 'D'
+			ch.name, at, change = next.text, next.offset, 'D'
 		case "-C", "--check": // then it is added only once
-			ch.name, change = next, 'C'
+			ch.name, at, change = next.text, next.offset, 'C'
 		case "-F", "--flush", "-X", "--delete-chain":
 			change = 'F'
 		}
@@ -196,13 +228,13 @@ func hookNotUndone(s *subject, report func(Finding)) {
 	}
 	for _, h := range s.hooks {
 		for _, c := range h.commands {
-			ch, change, at := chainOf(c)
+			ch, change, _ := chainOf(c)
 			if change != 'A' || !h.up {
 				continue
 			}
 			if deleted[ch]--; deleted[ch] == -1 {
 				report(Finding{
-					Pos:    h.at(at),
+					Pos:    h.at(c[0].offset),
 					Reason: fmt.Sprintf("nothing deletes this rule when the tunnel goes down: each up adds another one to %s of table %s", ch.name, ch.table),
 					Hint:   fmt.Sprintf("PostDown = %s … -D %s …, with the same words", ch.program, ch.name),
 				})

@@ -90,6 +90,7 @@ var rules = []Rule{
 	{"hook-character", Warning, "typographic quotation marks, dashes and blanks in hooks, outside of quotation marks", true, hookStray},
 	{"hook-percent", Warning, "`%I`", true, hookPercent},
 	{"hook-interface", Warning, "the name of another tunnel in hooks, if there is no such link", true, hookInterface},
+	{"hook-chain", Warning, "a misspelt chain of iptables, such as `POSROUTING`", true, hookChain},
 	{"hook-not-undone", Warning, "iptables rules that are added and never deleted", true, hookNotUndone},
 	{"hook-key", Warning, "a secret key in a hook", true, hookKey},
 }
