@@ -185,7 +185,7 @@ func endpointInTunnel(s *subject, report func(Finding)) {
 	for i := range s.peers {
 		e := &s.peers[i].endpoint
 		by, ok := s.routed(e.addr)
-		if !ok || s.isOwn(e.addr) || by.Masked() == halves4[0] || by.Masked() == halves4[1] || by.Masked() == halves6[0] || by.Masked() == halves6[1] {
+		if !ok || by.Masked() == halves4[0] || by.Masked() == halves4[1] || by.Masked() == halves6[0] || by.Masked() == halves6[1] {
 			continue
 		}
 		if n, ok := s.local(e.addr); ok && n.Prefix.Bits() > by.Bits() {

@@ -5,6 +5,7 @@ package check
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"wgtools/internal/config"
@@ -89,7 +90,8 @@ func newSubject(file string, c *config.Config, t *quick.Tunnel, h Host) *subject
 		}
 	}
 	for i := range s.peers {
-		s.peers[i].place(c, i, items[i])
+		s.peers[i].place(c.Peers[i].AllowedIPs, items[i])
+		s.peers[i].defaults()
 	}
 	return s
 }
@@ -111,33 +113,33 @@ func (p *peer) appendItems(list []prefix, v config.Value) []prefix {
 }
 
 // place gives the peer's allowed IPs the places of the items that they come
-// from: the same network, or one of which some was taken out.
-func (p *peer) place(c *config.Config, i int, items []prefix) {
-	of := map[netip.Prefix][]prefix{}
-	for _, item := range items {
-		of[item.Masked()] = append(of[item.Masked()], item)
+// from.
+func (p *peer) place(ips []device.AllowedIP, items []prefix) {
+	ips = slices.DeleteFunc(slices.Clone(ips), func(ip device.AllowedIP) bool { return ip.Remove })
+	if slices.EqualFunc(ips, items, func(ip device.AllowedIP, item prefix) bool { return ip.Prefix == item.Prefix }) {
+		p.allowed = items // as nearly always
+		return
 	}
-	for _, ip := range c.Peers[i].AllowedIPs {
-		if ip.Remove {
-			continue
-		}
+	of := map[netip.Prefix]prefix{}
+	for _, item := range items {
+		of[item.Masked()] = item
+	}
+	for _, ip := range ips {
 		q := prefix{ip.Prefix, ip.Prefix.String(), p.pos}
+		// Of a network, some may have been taken out.
 		for bits := ip.Bits(); bits >= 0; bits-- {
 			network, _ := ip.Addr().Prefix(bits)
-			same := of[network]
-			if len(same) == 0 {
-				continue
+			if item, ok := of[network]; ok {
+				q.pos = item.pos
+				break
 			}
-			if q.pos = same[0].pos; bits == ip.Bits() {
-				q = same[0]
-			}
-			if len(same) > 1 {
-				of[network] = same[1:]
-			}
-			break
 		}
 		p.allowed = append(p.allowed, q)
 	}
+}
+
+// defaults notes the peer's default routes.
+func (p *peer) defaults() {
 	for j := range p.allowed {
 		if a := &p.allowed[j]; a.Bits() == 0 && a.Addr().Is4() {
 			p.defaultIPv4 = a
