@@ -91,7 +91,7 @@ func File(name string, text []byte, d config.Dialect, h Host) []Finding {
 		h.Tables = func(string) (uint32, bool) { return 0, false }
 	}
 	c, err := config.Decode(name, text, config.Options{
-		Dialect: d, Program: "wg-quick", Resolver: h.Names, Later: true, PeerInfo: true, Settings: true, Problems: most,
+		Dialect: d, Program: "wg-quick", Resolver: h.Names, Later: true, Settings: true, Problems: most,
 	})
 	var found []Finding
 	refused := func(list []config.Problem) {

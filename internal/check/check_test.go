@@ -5,12 +5,14 @@ package check_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"wgtools/internal/check"
@@ -48,7 +50,7 @@ func host() check.Host {
 			{Prefix: netip.MustParsePrefix("2001:db8:1::7/64"), Link: "eth0"},
 		},
 		IPv6: true, NAT: true, PathMTU: 1500,
-		Names: resolve.New(nil, func(string) (string, bool) { return "", false }, io.Discard),
+		Names: resolve.New(context.Background(), func(string) (string, bool) { return "", false }, io.Discard),
 		Syntax: func(hook string) string {
 			if strings.Count(hook, "'")%2 == 1 {
 				return "unexpected EOF while looking for matching `''"
@@ -419,6 +421,13 @@ func TestDocs(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("docs/check.md should have\n%s", strings.Join(want, "\n"))
+	}
+}
+
+func TestUnreadable(t *testing.T) {
+	f := check.Unreadable("wg0.conf", syscall.EACCES)
+	if f.Pos.String() != "wg0.conf:1:1" || f.Severity != check.Error || f.Reason != "can't be read: permission denied" || f.Hint != "only root may read it: run this with sudo" {
+		t.Errorf("found %+v", f)
 	}
 }
 

@@ -117,7 +117,7 @@ func TestJSON(t *testing.T) {
 	}
 	finding := raw["findings"].([]any)[0].(map[string]any)
 	for heading, object := range map[string]map[string]any{
-		"A check": raw, "A finding": finding, "A place": finding["related"].([]any)[0].(map[string]any),
+		"check: the document": raw, "check: a finding": finding, "check: a place": finding["related"].([]any)[0].(map[string]any),
 	} {
 		if got, want := slices.Sorted(maps.Keys(object)), documented(t, heading); !slices.Equal(got, want) {
 			t.Errorf("%s has %q, documented are %q", heading, got, want)

@@ -246,7 +246,7 @@ func defaultWithoutEndpoint(s *subject, report func(Finding)) {
 	for i := range s.peers {
 		p := &s.peers[i]
 		for _, d := range []*prefix{p.defaultIPv4, p.defaultIPv6} {
-			if d != nil && !p.endpoint.isSet() && !s.told[d.pos] && s.PeerInfo[i].Endpoint.Text == "" && !s.garbled {
+			if d != nil && !p.hasEndpoint && !s.told[d.pos] && !s.garbled {
 				report(Finding{
 					Pos:    d.pos,
 					Reason: "all that this host sends goes to this peer, of which it doesn't know where it is: it is cut off until the peer calls",

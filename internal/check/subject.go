@@ -43,6 +43,7 @@ type peer struct {
 	keyPos      config.Pos
 	allowed     []prefix // what the device gets; "pos" is that of the item it comes from
 	endpoint    endpoint
+	hasEndpoint bool // it has a line Endpoint
 	keepalive   config.Value
 	hasAllowed  bool // it has a line AllowedIPs
 	badAllowed  bool // with something in it that is none
@@ -68,8 +69,12 @@ func newSubject(file string, c *config.Config, t *quick.Tunnel, h Host) *subject
 	}
 	s.peers = make([]peer, len(c.Peers))
 	for i := range s.peers {
-		s.peers[i].pos = c.PeerInfo[i].Pos
 		s.peers[i].key = c.Peers[i].PublicKey
+	}
+	for _, h := range c.Headers {
+		if h.Peer >= 0 {
+			s.peers[h.Peer].pos = h.Pos
+		}
 	}
 	items := make([][]prefix, len(c.Peers))
 	for _, v := range c.Settings {
@@ -83,7 +88,7 @@ func newSubject(file string, c *config.Config, t *quick.Tunnel, h Host) *subject
 		case "PersistentKeepalive":
 			p.keepalive = v.Value
 		case "Endpoint":
-			p.endpoint = parseEndpoint(v.Value)
+			p.endpoint, p.hasEndpoint = parseEndpoint(v.Value), true
 		case "AllowedIPs":
 			p.hasAllowed = true
 			items[v.Peer] = p.appendItems(items[v.Peer], v.Value)
