@@ -143,6 +143,10 @@ RUNS := 5
 leak: bin/wg-quick ## packets in clear around up, reload and down, beside the original's, as a table (root)
 	@$(GO) test ./cmd/wg-quick -run '^TestLeak$$' -v -count=1 -timeout 30m -args -leak-runs $(RUNS) -leak-bin $(CURDIR)/bin | sed -n 's/^ *|/|/p; /^ *[a-z_]*_test.go:/p; /^--- \|^FAIL\|^ok/p'
 
+.PHONY: stream
+stream: ## 1,000 packets a second, both ways, for 30 s through a tunnel that is reloaded without end (root)
+	@$(GO) test ./cmd/wg-quick -run '^TestReloadStream$$' -v -count=1 -args -stream 30s | grep -v '^===\|^PASS'
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin dist .cache
