@@ -133,7 +133,12 @@ func (h host) Configure(ctx context.Context, dev string, c *device.Change) error
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return h.client.Configure(context.WithoutCancel(ctx), dev, c)
+	ctx = context.WithoutCancel(ctx)
+	err := h.client.Configure(ctx, dev, c)
+	if _, ok := errors.AsType[*netlinkwg.RemoveError](err); ok {
+		return h.client.Configure(ctx, dev, c.Replacing())
+	}
+	return err
 }
 
 // HasWireGuard implements [quick.Observer].
@@ -164,7 +169,7 @@ func (h host) Addresses(ctx context.Context, dev string) (list []netip.Prefix, m
 // all of it tells what differs; so not all of it is kept.
 func (h host) Difference(ctx context.Context, dev string, want *device.Change, keepKeys bool) (change, undo *device.Change, err error) {
 	d := differenceSink{Sync: device.NewSync(want)}
-	d.KeepPresharedKeys = keepKeys
+	d.KeepPresharedKeys, d.Gentle = keepKeys, true
 	if err := h.client.Read(ctx, dev, &d); err != nil {
 		return nil, nil, err
 	}

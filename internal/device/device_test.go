@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"wgtools/internal/device"
@@ -129,6 +130,39 @@ func TestSync(t *testing.T) {
 			t.Errorf("sends %q, want %q", got, want)
 		}
 	})
+}
+
+// An allowed IP that a peer keeps is its own all the time, and one that covers
+// another is there before that goes.
+func TestSyncGently(t *testing.T) {
+	want := &device.Change{Peers: []device.PeerChange{
+		{PublicKey: key(1), ReplaceAllowedIPs: true, AllowedIPs: []device.AllowedIP{ip("0.0.0.0/0"), ip("10.1.0.0/16")}},
+		{PublicKey: key(2), ReplaceAllowedIPs: true, AllowedIPs: []device.AllowedIP{ip("10.2.0.0/16")}},
+	}}
+	s := device.NewSync(want)
+	s.Gentle = true
+	s.Peer(&device.Peer{PublicKey: key(1), AllowedIPs: []netip.Prefix{ip("10.0.0.0/24").Prefix, ip("10.1.0.0/16").Prefix, ip("10.2.0.0/16").Prefix}})
+	s.Peer(&device.Peer{PublicKey: key(2)})
+	tell := func(c *device.Change) (words []string) {
+		for _, p := range c.Peers {
+			words = append(words, fmt.Sprintf("peer %d", p.PublicKey[0]))
+			if p.ReplaceAllowedIPs {
+				words = append(words, "all")
+			}
+			for _, ip := range p.AllowedIPs {
+				words = append(words, map[bool]string{true: "-", false: "+"}[ip.Remove]+ip.String())
+			}
+		}
+		return words
+	}
+	got := strings.Join(tell(s.Change()), " ")
+	if want := "peer 1 +0.0.0.0/0 +10.1.0.0/16 peer 2 +10.2.0.0/16 peer 1 -10.0.0.0/24 -10.2.0.0/16"; got != want {
+		t.Errorf("gently: %s, want %s", got, want)
+	}
+	got = strings.Join(tell(s.Change().Replacing()), " ")
+	if want := "peer 1 all +0.0.0.0/0 +10.1.0.0/16 peer 2 +10.2.0.0/16"; got != want {
+		t.Errorf("replacing: %s, want %s", got, want)
+	}
 }
 
 // world is a device as far as it concerns a sync: what a peer has, and who
@@ -269,6 +303,24 @@ func TestSyncEndsAsIfAllWereSent(t *testing.T) {
 		}
 		if len(change.Peers) < len(reference.Peers) {
 			spared++
+		}
+		// So it does if single allowed IPs are taken away, on any device.
+		gently := device.NewSync(want)
+		gently.Gentle = true
+		for i := range have {
+			gently.Peer(&have[i])
+		}
+		changes := map[string]*device.Change{"gently": gently.Change()}
+		if !slices.ContainsFunc(want.Peers, func(p device.PeerChange) bool { return !p.ReplaceAllowedIPs }) {
+			changes["replacing"] = gently.Change().Replacing()
+		}
+		for how, change := range changes {
+			var w world
+			w.apply(start)
+			w.apply(change)
+			if !reflect.DeepEqual(w, theirs) {
+				t.Fatalf("round %d, %s: device\n%+v\nfile\n%+v\nsent\n%+v\nended as\n%+v\nwant\n%+v", round, how, have, want, change, w, theirs)
+			}
 		}
 	}
 	if spared < 1000 {

@@ -21,6 +21,9 @@ type Sync struct {
 	// KeepPresharedKeys leaves a preshared key to a peer for which none is
 	// wanted: somebody else sets them.
 	KeepPresharedKeys bool
+	// Gentle takes single allowed IPs from peers that stay, so that for the rest
+	// there is no moment without them: packets would be lost.
+	Gentle bool
 
 	want     *Change
 	states   []syncState // of want.Peers
@@ -35,8 +38,9 @@ type Sync struct {
 // A syncState says what is known of one wanted peer.
 type syncState struct {
 	known, equal           bool
-	dropKey, dropKeepalive bool // the device has one, the change has none
-	ownsAll                bool // its allowed IPs on the device are the wanted ones
+	dropKey, dropKeepalive bool           // the device has one, the change has none
+	ownsAll                bool           // its allowed IPs on the device are the wanted ones
+	has                    []netip.Prefix // these, if they aren't and Gentle is set
 }
 
 // NewSync starts to compare a device with want, which must state all that the
@@ -64,6 +68,9 @@ func (s *Sync) Peer(p *Peer) {
 	st.dropKey = !s.KeepPresharedKeys && !want.PresharedKey.Set && !p.PresharedKey.IsZero()
 	st.dropKeepalive = !want.PersistentKeepalive.Set && p.PersistentKeepalive != 0
 	st.ownsAll = s.sameAllowedIPs(want.AllowedIPs, p.AllowedIPs)
+	if s.Gentle && !st.ownsAll && want.ReplaceAllowedIPs {
+		st.has = slices.Clone(p.AllowedIPs)
+	}
 	st.equal = st.ownsAll && !st.dropKey && !st.dropKeepalive && !want.Remove && want.ReplaceAllowedIPs &&
 		(!want.PresharedKey.Set || want.PresharedKey.Value == p.PresharedKey) &&
 		(!want.PersistentKeepalive.Set || want.PersistentKeepalive.Value == p.PersistentKeepalive) &&
@@ -143,6 +150,9 @@ func (s *Sync) Change() *Change {
 			continue
 		}
 		p := s.want.Peers[i]
+		if s.Gentle && st.known && !s.repeated {
+			p.ReplaceAllowedIPs = false
+		}
 		if st.dropKey {
 			p.PresharedKey = Some(keys.Key{})
 		}
@@ -151,7 +161,57 @@ func (s *Sync) Change() *Change {
 		}
 		c.Peers = append(c.Peers, p)
 	}
+	if s.Gentle && !s.repeated {
+		c.Peers = append(c.Peers, s.takeAway()...)
+	}
 	return &c
+}
+
+// takeAway returns what takes single allowed IPs from peers. It comes last: a
+// packet that one of them was for finds the peer by another one by then.
+func (s *Sync) takeAway() (all []PeerChange) {
+	for i := range s.states {
+		p := PeerChange{PublicKey: s.want.Peers[i].PublicKey}
+		wanted := map[netip.Prefix]struct{}{}
+		for _, ip := range s.want.Peers[i].AllowedIPs {
+			wanted[ip.Masked()] = struct{}{}
+		}
+		for _, ip := range s.states[i].has {
+			if _, ok := wanted[ip.Masked()]; !ok {
+				p.AllowedIPs = append(p.AllowedIPs, AllowedIP{Prefix: ip, Remove: true})
+			}
+		}
+		if len(p.AllowedIPs) > 0 {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// Replacing returns c for a device that can't take single allowed IPs from
+// peers: those that c takes some from lose all for a moment, before they get
+// those that c gives to them.
+func (c *Change) Replacing() *Change {
+	loses := map[keys.Key]bool{}
+	for i := range c.Peers {
+		p := &c.Peers[i]
+		if slices.ContainsFunc(p.AllowedIPs, func(ip AllowedIP) bool { return ip.Remove }) {
+			loses[p.PublicKey] = true
+		}
+	}
+	copied := *c
+	copied.Peers = nil
+	for _, p := range c.Peers {
+		switch {
+		case !loses[p.PublicKey]:
+		case len(p.AllowedIPs) > 0 && p.AllowedIPs[0].Remove:
+			continue
+		default:
+			p.ReplaceAllowedIPs = true
+		}
+		copied.Peers = append(copied.Peers, p)
+	}
+	return &copied
 }
 
 // selectPeers decides which wanted peers are sent, those whose state isn't
