@@ -18,6 +18,7 @@ type Host struct {
 	Userspace Userspace
 	Routes    Routes
 	Firewall  Firewall
+	Gate      Gate
 	DNS       DNS
 	Shell     Shell
 	Files     Files

@@ -33,6 +33,9 @@ type Recorder struct {
 	// FirewallKind is where the rules of full tunnels go; "" is [plan.NFT].
 	FirewallKind string
 
+	// Closed are the kill switches that are set, by their links.
+	Closed map[string]plan.KillSwitch
+
 	// Sysctls are the kernel's parameters.
 	Sysctls map[string]string
 
@@ -46,7 +49,7 @@ type Recorder struct {
 
 // Host returns r as every part of a host.
 func (r *Recorder) Host() *plan.Host {
-	return &plan.Host{Links: r, Devices: r, Userspace: r, Routes: r, Firewall: r, DNS: r, Shell: r, Files: r, Sysctl: r}
+	return &plan.Host{Links: r, Devices: r, Userspace: r, Routes: r, Firewall: r, Gate: r, DNS: r, Shell: r, Files: r, Sysctl: r}
 }
 
 // Left returns what there is on the host, sorted.
@@ -331,6 +334,49 @@ func (r *Recorder) DelRules(ctx context.Context, dev string) error {
 		delete(r.have, firewall(dev, v6))
 	}
 	return gone
+}
+
+func killSwitch(dev string) string { return "kill switch of " + dev }
+
+// SetKillSwitch implements [plan.Gate].
+func (r *Recorder) SetKillSwitch(ctx context.Context, k plan.KillSwitch) error {
+	if err := r.note(ctx, plan.SetKillSwitch{Dev: k.Dev, Want: &k}); err != nil {
+		return err
+	}
+	if r.Closed == nil {
+		r.Closed = map[string]plan.KillSwitch{}
+	}
+	r.Closed[k.Dev] = k
+	_ = r.del(killSwitch(k.Dev)) // it is replaced
+	return r.add(killSwitch(k.Dev), "")
+}
+
+// DelKillSwitch implements [plan.Gate].
+func (r *Recorder) DelKillSwitch(ctx context.Context, dev string) error {
+	if err := r.note(ctx, plan.SetKillSwitch{Dev: dev}); err != nil {
+		return err
+	}
+	delete(r.Closed, dev)
+	return r.del(killSwitch(dev))
+}
+
+func masquerade(dev string) string { return "masquerade for " + dev }
+
+// SetMasquerade implements [plan.Gate].
+func (r *Recorder) SetMasquerade(ctx context.Context, m plan.Masquerade) error {
+	if err := r.note(ctx, plan.SetMasquerade{Dev: m.Dev, Want: &m}); err != nil {
+		return err
+	}
+	_ = r.del(masquerade(m.Dev)) // it is replaced
+	return r.add(masquerade(m.Dev), "")
+}
+
+// DelMasquerade implements [plan.Gate].
+func (r *Recorder) DelMasquerade(ctx context.Context, dev string) error {
+	if err := r.note(ctx, plan.SetMasquerade{Dev: dev}); err != nil {
+		return err
+	}
+	return r.del(masquerade(dev))
 }
 
 // Kind implements [plan.Firewall].
