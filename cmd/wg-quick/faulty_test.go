@@ -59,9 +59,9 @@ func faultyMain() {
 			kill(os.Getpid())
 		}
 		h := s.Tx.Host
-		w := &faulty{h.Links, h.Devices, h.Userspace, h.Routes, h.Firewall, h.DNS, h.Shell, h.Files, h.Sysctl, s.Journal, f}
+		w := &faulty{h.Links, h.Devices, h.Userspace, h.Routes, h.Firewall, h.Gate, h.DNS, h.Shell, h.Files, h.Sysctl, s.Journal, f}
 		s.Tx.Host, s.Journal = &plan.Host{
-			Links: w, Devices: w, Userspace: w, Routes: w, Firewall: w, DNS: w, Shell: w, Files: w, Sysctl: w,
+			Links: w, Devices: w, Userspace: w, Routes: w, Firewall: w, Gate: w, DNS: w, Shell: w, Files: w, Sysctl: w,
 		}, w
 	}}
 	os.Exit(a.run(context.Background(), os.Args[1:]))
@@ -170,6 +170,7 @@ type faulty struct {
 	plan.Userspace
 	plan.Routes
 	plan.Firewall
+	plan.Gate
 	plan.DNS
 	plan.Shell
 	plan.Files
@@ -244,6 +245,22 @@ func (w *faulty) AddRules(ctx context.Context, r plan.FirewallRules) error {
 
 func (w *faulty) DelRules(ctx context.Context, dev string) error {
 	return w.step(ctx, "DelFirewall", func() error { return w.Firewall.DelRules(ctx, dev) }, nil)
+}
+
+func (w *faulty) SetKillSwitch(ctx context.Context, k plan.KillSwitch) error {
+	return w.step(ctx, "SetKillSwitch", func() error { return w.Gate.SetKillSwitch(ctx, k) }, nil)
+}
+
+func (w *faulty) DelKillSwitch(ctx context.Context, dev string) error {
+	return w.step(ctx, "DelKillSwitch", func() error { return w.Gate.DelKillSwitch(ctx, dev) }, nil)
+}
+
+func (w *faulty) SetMasquerade(ctx context.Context, m plan.Masquerade) error {
+	return w.step(ctx, "SetMasquerade", func() error { return w.Gate.SetMasquerade(ctx, m) }, nil)
+}
+
+func (w *faulty) DelMasquerade(ctx context.Context, dev string) error {
+	return w.step(ctx, "DelMasquerade", func() error { return w.Gate.DelMasquerade(ctx, dev) }, nil)
 }
 
 func (w *faulty) SetDNS(ctx context.Context, s plan.DNSSettings) error {

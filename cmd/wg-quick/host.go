@@ -38,6 +38,7 @@ var (
 	_ plan.Devices   = host{}
 	_ plan.Userspace = host{}
 	_ plan.Firewall  = host{}
+	_ plan.Gate      = host{}
 	_ plan.DNS       = host{}
 	_ plan.Files     = host{}
 	_ plan.Sysctl    = host{}
@@ -80,7 +81,7 @@ func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error
 	s := &quick.Session{
 		Tx: &plan.Tx{
 			Host: &plan.Host{
-				Links: h, Devices: h, Userspace: h, Routes: h, Firewall: h, DNS: h,
+				Links: h, Devices: h, Userspace: h, Routes: h, Firewall: h, Gate: h, DNS: h,
 				Shell: newShell(a), Files: h, Sysctl: h,
 			},
 			Trace: a.trace,

@@ -64,6 +64,8 @@ type options struct {
 	dryRun      bool   // print what would be done
 	noHooks     bool   // leave the hooks out
 	replace     bool   // reload what is up already
+
+	killSwitch string // as in a file; "" is the file's own
 }
 
 const usage = `Usage: %[1]s [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE ]
@@ -83,6 +85,11 @@ may have the keys
             commands to run; %%i in them is the interface
   SaveConfig
             true to save when the tunnel goes down
+  KillSwitch
+            true to let nothing out but the tunnel; lan for local networks too
+  Masquerade
+            the link, or auto, by whose address leaves what comes out of it
+  Forward   true to forward packets between the tunnel and other links
 `
 
 // errUsage asks for the usage text and exit status 1.
@@ -170,6 +177,7 @@ func (a *app) subcommands() []*cobra.Command {
 	exec := a.subcommand("exec CONFIG_FILE|INTERFACE [--] COMMAND...", "runs a command that can only use the tunnel", a.exec)
 	exec.Flags().SetInterspersed(false) // flags behind it are the command's
 	return append(a.changing(),
+		a.onTunnels("unlock", "removes the kill switch of a tunnel, which needn't be there any more", a.unlock, dryRun),
 		a.onTunnel("save", "writes what has changed since to the file", a.save, dryRun),
 		a.onTunnel("strip", "prints the file without the keys below, as wg takes it", a.strip),
 		a.plan(),
@@ -183,7 +191,7 @@ func (a *app) subcommands() []*cobra.Command {
 func (a *app) changing() []*cobra.Command {
 	return []*cobra.Command{
 		a.onTunnels("up", "brings up the tunnel that the file describes", a.up,
-			dryRun, all, noHooks, option(&a.replace, "replace", "if it is up already, reload it")),
+			dryRun, all, noHooks, option(&a.replace, "replace", "if it is up already, reload it"), killSwitch),
 		a.onTunnels("down", "takes it down", a.down, dryRun, all, noHooks),
 		a.onTunnels("reload", "brings a tunnel that is up to what its file says now; hooks don't run", a.reload, dryRun, all,
 			option(&a.keepRuntime, "keep-runtime", "keep what others changed meanwhile, as by `wg set'")),

@@ -46,6 +46,9 @@ func TestPlan(t *testing.T) {
 		"full":             {fullOwn, "0.0.0.0/0, ::/0" + far},
 		"two peers":        {"Address = 10.7.0.2/24\nMTU = 1300\nTable = 77", "10.50.0.0/16\nAllowedIPs = 10.60.0.0/16" + far + secondPeer},
 		"hooks":            {ordinary + "\nPreUp = echo 1\nPostUp = echo 2\nPreDown = echo 3\nPostDown = echo 4", "10.50.0.0/16" + far},
+		"kill switch":      {fullOwn + "\nKillSwitch = true\nPreUp = true", "0.0.0.0/0, ::/0" + far},
+		"split and closed": {ordinary + "\nKillSwitch = lan\nMasquerade = wg0", "10.50.0.0/16" + far},
+		"gateway":          {ordinary + "\nMasquerade = auto", "10.50.0.0/16" + far},
 		"saved":            {ordinary + "\nSaveConfig = true", "10.50.0.0/16" + far},
 	}
 	for name, tt := range tests {

@@ -127,7 +127,7 @@ func (a *app) explainStep(err error, failed *plan.Error) error {
 			p.line, p.advice = a.prog+": "+saving.step, []string{fmt.Sprintf("%s: %v; the old one is as it was", op.Path, saving.err)}
 		}
 		return p
-	case plan.SetSysctl, plan.SetFirewall, plan.SetDNS, plan.UnsetDNS:
+	case plan.SetSysctl, plan.SetFirewall, plan.SetKillSwitch, plan.SetMasquerade, plan.SetDNS, plan.UnsetDNS:
 		var told interface{ Advice() []string }
 		if errors.As(failed.Err, &told) {
 			p.advice = append(p.advice, told.Advice()...)

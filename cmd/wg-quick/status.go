@@ -117,6 +117,9 @@ func (a *app) printStatus(s *quick.Status) {
 	if s.Phase == "" {
 		return
 	}
+	if text := a.killSwitchOf(s); text != "" {
+		line("  %s", text)
+	}
 	if len(s.Left) > 0 {
 		line("  came to a sudden end; `%s down %s' would remove what is left:", a.prog, s.Dev)
 		for _, step := range s.Left {
@@ -149,6 +152,25 @@ func (a *app) printStatus(s *quick.Status) {
 	for _, note := range s.Notes {
 		line("  %s", note)
 	}
+}
+
+// killSwitchOf says what the kill switch of a tunnel blocks, "" if there is none.
+func (a *app) killSwitchOf(s *quick.Status) string {
+	k := s.KillSwitch
+	if k == nil {
+		return ""
+	}
+	what := "kill switch: nothing leaves but by the tunnel"
+	if k.LAN {
+		what += " and to local networks"
+	}
+	switch {
+	case !s.Whole:
+		return fmt.Sprintf("kill switch: others have changed it (table inet wg-killswitch); `%s reload %s' puts it right", a.prog, s.Dev)
+	case s.Phase != quick.Up || len(s.Left) > 0:
+		return fmt.Sprintf("%s, which isn't up: this blocks the net. `%s up %s' brings it up, `%[2]s unlock %[3]s' opens the net", what, a.prog, s.Dev)
+	}
+	return what
 }
 
 func (a *app) printContacts(line func(string, ...any), peers []quick.PeerStatus) {
@@ -204,14 +226,16 @@ type (
 		Tunnels  []tunnelJSON `json:"tunnels"`
 	}
 	tunnelJSON struct {
-		Name    string     `json:"name"`
-		Config  string     `json:"config"`
-		Verdict string     `json:"verdict"`
-		Peers   []peerJSON `json:"peers"`
-		Edits   []editJSON `json:"edits"`
-		Reload  []string   `json:"reload"`
-		Notes   []string   `json:"notes"`
-		Left    []string   `json:"left"`
+		Name    string `json:"name"`
+		Config  string `json:"config"`
+		Verdict string `json:"verdict"`
+		// KillSwitch is "on", "lan" or "changed".
+		KillSwitch *string    `json:"kill_switch"`
+		Peers      []peerJSON `json:"peers"`
+		Edits      []editJSON `json:"edits"`
+		Reload     []string   `json:"reload"`
+		Notes      []string   `json:"notes"`
+		Left       []string   `json:"left"`
 	}
 	peerJSON struct {
 		PublicKey           string  `json:"public_key"`
@@ -236,6 +260,16 @@ func (a *app) printStatusJSON(all []*quick.Status) error {
 		t := tunnelJSON{
 			Name: s.Dev, Config: s.Config, Verdict: words[verdict(s)], Peers: []peerJSON{}, Edits: []editJSON{},
 			Reload: list(s.Steps), Notes: list(s.Notes), Left: list(s.Left),
+		}
+		if k := s.KillSwitch; k != nil {
+			text := "on"
+			if k.LAN {
+				text = "lan"
+			}
+			if !s.Whole {
+				text = "changed"
+			}
+			t.KillSwitch = &text
 		}
 		for i := range s.Peers {
 			p := &s.Peers[i]

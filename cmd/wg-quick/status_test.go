@@ -80,6 +80,41 @@ func TestStatusAfterCrash(t *testing.T) {
 	})
 }
 
+// After a crash it says what blocks the net; with the tunnel, what leaves.
+func TestStatusOfKillSwitch(t *testing.T) {
+	isolated(t, func(s *site) {
+		path := s.file("wg0", ordinary+"\nKillSwitch = lan", "0.0.0.0/0, ::/0"+far)
+		expect := func(value string, lines ...string) {
+			t.Helper()
+			got := s.wgQuick("status", path)
+			for _, line := range lines {
+				if !strings.Contains(got.out, "\n  "+line) {
+					t.Errorf("status says\n%swant %q", got.out, line)
+				}
+			}
+			doc := s.wgQuick("status", "--json", path)
+			asDocumented(t, doc.out, map[string]string{"tunnels": "status: a tunnel"})
+			if !strings.Contains(doc.out, `"kill_switch":`+value+",") {
+				t.Errorf("--json says %s, want %s", doc.out, value)
+			}
+		}
+		const lan = "kill switch: nothing leaves but by the tunnel and to local networks"
+		s.up(path)
+		expect(`"lan"`, lan+"\n")
+		s.sh("nft insert rule inet wg-killswitch output accept")
+		expect(`"changed"`, "kill switch: others have changed it (table inet wg-killswitch); `wg-quick reload wg0' puts it right\n", "  nft -f /dev/fd/63 # KillSwitch = lan\n")
+		if got := s.wgQuick("reload", path); got.status != 0 {
+			t.Errorf("reload: %+v", got)
+		}
+		expect(`"lan"`, lan+"\n")
+		s.ip("link delete wg0")
+		expect(`"lan"`, lan+", which isn't up: this blocks the net. `wg-quick up wg0' brings it up, `wg-quick unlock wg0' opens the net\n",
+			"  nft -f /dev/fd/63 # KillSwitch = false\n")
+		s.down(path)
+		expect("null")
+	})
+}
+
 // No secret is printed, whatever differs.
 func TestStatusSecrets(t *testing.T) {
 	isolated(t, func(s *site) {

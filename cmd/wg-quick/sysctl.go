@@ -10,8 +10,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 const sysctlDir = "/proc/sys"
@@ -77,4 +81,31 @@ func (e *sysctlError) Advice() []string {
 		fmt.Sprintf("hint:   docker compose: sysctls: [%s]", set),
 		fmt.Sprintf("hint:   kubernetes: spec.securityContext.sysctls: [{name: %s, value: %q}]", e.name, e.value),
 	}
+}
+
+// Advertised implements [quick.Observer].
+func (h host) Advertised(ctx context.Context) (links []string, err error) {
+	text, err := os.ReadFile("/proc/thread-self/net/ipv6_route")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // no IPv6
+	}
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		// Destination, its length, source, its length, next hop, metric,
+		// references, uses, flags, link.
+		words := strings.Fields(line)
+		if len(words) != 10 {
+			continue
+		}
+		const advertised = unix.RTF_DEFAULT | unix.RTF_ADDRCONF
+		flags, err := strconv.ParseUint(words[8], 16, 32)
+		if link := words[9]; err == nil && flags&advertised == advertised && !slices.Contains(links, link) {
+			if v, err := h.Sysctl(ctx, "net/ipv6/conf/"+link+"/accept_ra"); err == nil && v == "1" {
+				links = append(links, link)
+			}
+		}
+	}
+	return links, nil
 }

@@ -107,6 +107,10 @@ func (tr *trial) rehearse() {
 	tr.nothingLeft("up and down without faults")
 	want := []string{"AddLink", "PreUp", "Configure", "AddAddr", "SetLink", "AddRoutes", "SetMark", "AddFirewall", "AddDefault", "SetDNS", "PostUp",
 		"PreDown", "SaveConfig", "UnsetDNS", "DelDefault", "DelLink", "DelFirewall", "PostDown", notes, forgets}
+	if !tr.beside {
+		want = slices.DeleteFunc(want, func(name string) bool { return name == "SetMark" }) // it has one from the beginning
+		want = append(want, "SetKillSwitch", "SetMasquerade", "ip_forward", "forwarding", "DelMasquerade", "DelKillSwitch")
+	}
 	if !strings.Contains(tr.before, `src_valid_mark: "1`) {
 		want = append(want, "src_valid_mark")
 	}
@@ -126,6 +130,9 @@ func (tr *trial) write() {
 	own := fullOwn + "\nSaveConfig = true\nPostUp = ip address add 10.7.9.1/32 dev %i # to be saved"
 	for _, key := range []string{"PreUp", "PreDown", "PostDown"} {
 		own += "\n" + key + " = true"
+	}
+	if !tr.beside { // it would block the other one
+		own += "\nKillSwitch = lan\nMasquerade = wg0"
 	}
 	tr.writeAs(own, "0.0.0.0/0, ::/0, 10.50.0.0/16, fd50::/16"+far)
 }

@@ -82,7 +82,8 @@ func (s *site) state() string {
 	out, _ := exec.Command("nft", "list", "ruleset").CombinedOutput()
 	b.Write(out)
 	// Each file is one line, so that the order of its lines counts.
-	for _, path := range []string{"/proc/sys/net/ipv4/conf/all/src_valid_mark", "/etc/resolv.conf"} {
+	for _, path := range []string{"/proc/sys/net/ipv4/conf/all/src_valid_mark", "/proc/sys/net/ipv4/ip_forward",
+		"/proc/sys/net/ipv6/conf/all/forwarding", "/etc/resolv.conf"} {
 		text, _ := os.ReadFile(path)
 		fmt.Fprintf(&b, "%s: %q\n", path, text)
 	}

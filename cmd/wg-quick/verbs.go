@@ -154,6 +154,9 @@ func (a *app) up(ctx context.Context, arg string) (*job, error) {
 	if err := f.trusted(t); err != nil {
 		return nil, err
 	}
+	if err := a.askKillSwitch(t); err != nil {
+		return nil, err
+	}
 	return &job{f.dev, func(ctx context.Context, s *quick.Session) error {
 		if a.replace {
 			return s.Replace(ctx, t)
@@ -217,18 +220,26 @@ func (a *app) teardown(ctx context.Context, arg string) (*file, *quick.Tunnel, e
 // recorded returns the tunnel that arg names, without what only its file has;
 // nil if it isn't one of ours.
 func (a *app) recorded(arg string) *quick.Tunnel {
-	dev := arg
-	if !bareName.MatchString(arg) {
-		m := fileName.FindStringSubmatch(arg)
-		if m == nil {
-			return nil
-		}
-		dev = m[2]
+	dev := deviceOf(arg)
+	if dev == "" {
+		return nil
 	}
 	if r, err := newJournal(runDir).Read(dev); err != nil || r == nil {
 		return nil
 	}
 	return &quick.Tunnel{Dev: dev, Table: routing.Chosen(0)}
+}
+
+// deviceOf returns the interface that arg names, by itself or by its file; "" if
+// it can't be either.
+func deviceOf(arg string) string {
+	if bareName.MatchString(arg) {
+		return arg
+	}
+	if m := fileName.FindStringSubmatch(arg); m != nil {
+		return m[2]
+	}
+	return ""
 }
 
 // trusted fails if t has hooks and the file could have been written by anybody:

@@ -26,7 +26,6 @@ import (
 // host's clock in nanoseconds.
 type watch struct {
 	t       *testing.T
-	root    string // of the thread's file system
 	streams []*stream
 	stop    atomic.Bool
 	done    sync.WaitGroup
@@ -34,7 +33,15 @@ type watch struct {
 	mu     sync.Mutex
 	seen   []map[uint32]int64 // by stream and number: when it came out of the uplink
 	outer  []outer
+	strays []stray
 	events []event
+}
+
+// A stray is a packet that is no stream's, no tunnel's own, and none of those
+// that a link needs (ARP, neighbour discovery, DHCP).
+type stray struct {
+	text string
+	at   int64
 }
 
 // A stream is packets to one destination, about a thousand a second.
@@ -87,6 +94,7 @@ const (
 	aDiversion change = "the rule to its table"
 	aRule      change = "another rule"
 	aLink      change = "a link"
+	aSwitch    change = "the kill switch"
 )
 
 // resolver is that of the tunnel. Only a default route leads to it.
@@ -101,21 +109,28 @@ func (s *site) watched() *watch {
 		// Nobody's address: what comes to the far end is only seen.
 		s.ip("neigh replace " + to + " lladdr 02:00:00:00:00:01 dev uplink nud permanent")
 	}
-	w := &watch{t: s.t, root: fmt.Sprintf("/proc/%d/task/%d/root", os.Getpid(), unix.Gettid())}
-	w.streams = []*stream{
+	root := threadRoot()
+	return s.watches([]*stream{
 		inner4: {name: "IPv4", to: netip.MustParseAddrPort("198.51.100.9:9")},
 		inner6: {name: "IPv6", to: netip.MustParseAddrPort("[2001:db8:ffff::9]:9")},
 		lan4:   {name: "IPv4 LAN", to: netip.MustParseAddrPort("192.0.2.77:9")},
 		lan6:   {name: "IPv6 LAN", to: netip.MustParseAddrPort("[2001:db8:1::77]:9")},
-		names:  {name: "DNS", to: netip.MustParseAddrPort(resolver + ":53"), wanted: w.resolves},
+		names:  {name: "DNS", to: netip.MustParseAddrPort(resolver + ":53"), wanted: func() bool { return resolves(root) }},
 		old4:   {name: "IPv4, connected", to: netip.MustParseAddrPort("198.51.100.9:9"), old: true},
 		old6:   {name: "IPv6, connected", to: netip.MustParseAddrPort("[2001:db8:ffff::9]:9"), old: true},
-	}
+	})
+}
+
+// watches starts a watch with these streams.
+func (s *site) watches(streams []*stream) *watch {
+	s.t.Helper()
+	w := &watch{t: s.t, streams: streams}
 	for range w.streams {
 		w.seen = append(w.seen, map[uint32]int64{})
 	}
 	w.capture()
 	w.monitor()
+	w.monitorSwitch()
 	for i := range w.streams {
 		w.send(i)
 	}
@@ -123,9 +138,12 @@ func (s *site) watched() *watch {
 	return w
 }
 
+// threadRoot is the path of the thread's file system.
+func threadRoot() string { return fmt.Sprintf("/proc/%d/task/%d/root", os.Getpid(), unix.Gettid()) }
+
 // resolves reports whether the tunnel's resolver is the host's.
-func (w *watch) resolves() bool {
-	text, _ := os.ReadFile(w.root + "/run/resolvconf/wg0")
+func resolves(root string) bool {
+	text, _ := os.ReadFile(root + "/run/resolvconf/wg0")
 	return bytes.Contains(text, []byte(resolver))
 }
 
@@ -243,19 +261,43 @@ func (w *watch) note(frame []byte, at int64) {
 		header, next = 40, 6
 	}
 	ip := frame[ethernet:]
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if len(ip) < header+udp || ip[next] != unix.IPPROTO_UDP {
+		if text := strayOf(binary.BigEndian.Uint16(frame[12:]), ip); text != "" {
+			w.strays = append(w.strays, stray{text, at})
+		}
 		return
 	}
 	port := binary.BigEndian.Uint16(ip[header+2:])
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	rest, ours := bytes.CutPrefix(ip[header+udp:], []byte(magic))
 	switch {
 	case ours && len(rest) >= 5:
 		w.seen[rest[0]][binary.BigEndian.Uint32(rest[1:])] = at
 	case port == 51820, port == 51821:
 		w.outer = append(w.outer, outer{port, at})
+	case port != 67 && port != 547:
+		w.strays = append(w.strays, stray{fmt.Sprintf("UDP to port %d", port), at})
 	}
+}
+
+// strayOf says what a packet is that isn't UDP, "" if a link needs it.
+func strayOf(protocol uint16, ip []byte) string {
+	switch {
+	case protocol == unix.ETH_P_ARP:
+		return ""
+	case protocol == unix.ETH_P_IPV6 && len(ip) > 48:
+		next, at := ip[6], 40
+		if next == unix.IPPROTO_HOPOPTS {
+			next, at = ip[40], 48 // they are 8 bytes of reports to switches
+		}
+		if kind := ip[at]; next == unix.IPPROTO_ICMPV6 && (kind >= 130 && kind <= 136 || kind == 143) {
+			return ""
+		}
+	case len(ip) < 20:
+		return fmt.Sprintf("protocol %#x", protocol)
+	}
+	return fmt.Sprintf("protocol %#x: %x", protocol, ip[:min(len(ip), 48)])
 }
 
 // monitor notes what the kernel tells of rules, routes and links.
@@ -268,6 +310,26 @@ func (w *watch) monitor() {
 	if err := unix.Bind(fd, sa); err != nil {
 		w.t.Fatal(err)
 	}
+	w.listen(fd, eventOf)
+}
+
+// monitorSwitch notes when the kill switches' table comes and goes.
+func (w *watch) monitorSwitch() {
+	fd := w.socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_NETFILTER)
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (unix.NFNLGRP_NFTABLES - 1)}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.listen(fd, func(kind uint16, m []byte) (e event, ok bool) {
+		const table = unix.NFNL_SUBSYS_NFTABLES << 8
+		if kind != table|unix.NFT_MSG_NEWTABLE && kind != table|unix.NFT_MSG_DELTABLE {
+			return e, false
+		}
+		return event{kind: aSwitch, gone: kind == table|unix.NFT_MSG_DELTABLE}, bytes.Contains(m, []byte("wg-killswitch\x00"))
+	})
+}
+
+// listen notes the events that messages on a netlink socket mean.
+func (w *watch) listen(fd int, eventOf func(kind uint16, m []byte) (event, bool)) {
 	w.done.Go(func() {
 		defer unix.Close(fd)
 		// These messages have no time stamps: where it is allowed, this thread

@@ -132,6 +132,8 @@ var mistakes = map[string]struct {
 	"a preshared key for all":     {text: "[Interface]\nAddress = 10.0.0.2/24\nPostUp = wg set %i private-key /etc/key\n" + peer + "PresharedKey = ‸" + psk + "\n", code: "private-key-readable", host: other(func(h *check.Host) { h.Readers = true })},
 	"a public key as private key": {text: "[Interface]\nPrivateKey = ‸" + unclamped + "\nAddress = 10.0.0.2/24\n" + peer, code: "private-key-unclamped"},
 	"two ports":                   {text: iface + "ListenPort = 1\nListenPort = ‸2\n" + peer, code: "key-repeated"},
+	"two kill switches":           {text: iface + "KillSwitch = true\nKillSwitch = ‸lan\n" + peer, code: "key-repeated"},
+	"KillSwitch = yes":            {text: iface + "KillSwitch = ‸yes\n" + peer, code: "bad-value"},
 	"two endpoints":               {text: iface + peer + "Endpoint = ‸192.0.2.1:51820\n", code: "key-repeated"},
 	"a forgotten Peer":            {text: iface + peer + "\nPublicKey = ‸" + pub2 + "\nAllowedIPs = 10.0.0.3/32\n", code: "key-repeated"},
 	"two Interfaces":              {text: iface + peer + "‸[Interface]\nListenPort = 1\n", code: "interface-repeated"},

@@ -27,7 +27,8 @@ func noPrivateKey(s *subject, report func(Finding)) {
 }
 
 // oneOf are keys of which the last line counts.
-var oneOf = []string{"PrivateKey", "ListenPort", "FwMark", "MTU", "Table", "SaveConfig", "PublicKey", "PresharedKey", "Endpoint", "PersistentKeepalive"}
+var oneOf = []string{"PrivateKey", "ListenPort", "FwMark", "MTU", "Table", "SaveConfig", "PublicKey", "PresharedKey", "Endpoint", "PersistentKeepalive",
+	"KillSwitch", "Masquerade", "Forward"}
 
 // keyRepeated finds keys of which only one line counts, and which have several
 // in one section.

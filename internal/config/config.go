@@ -84,6 +84,10 @@ func init() {
 		{name: "PreDown", section: interfaceSection, dialect: Quick, hook: true, quick: func(q *QuickOptions, v Value) { q.PreDown = append(q.PreDown, v) }, expects: "a command"},
 		{name: "PostDown", section: interfaceSection, dialect: Quick, hook: true, quick: func(q *QuickOptions, v Value) { q.PostDown = append(q.PostDown, v) }, expects: "a command"},
 		{name: "SaveConfig", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.SaveConfig = v }, expects: "true or false"},
+		// Of ours: the original refuses them.
+		{name: "KillSwitch", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.KillSwitch = v }, expects: "true, lan or false"},
+		{name: "Masquerade", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.Masquerade = v }, expects: "a link, or auto"},
+		{name: "Forward", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.Forward = v }, expects: "true or false"},
 	}
 }
 

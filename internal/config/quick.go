@@ -24,6 +24,11 @@ type QuickOptions struct {
 	PostDown  []Value
 
 	SaveConfig Value // "true" or "false" in any case, or absent
+
+	// These the original doesn't know.
+	KillSwitch Value
+	Masquerade Value
+	Forward    Value
 }
 
 // Saves reports whether the file is to be written again when the tunnel goes down.

@@ -61,7 +61,7 @@ func strip(src string) string {
 			inside = name == "[interface]"
 		}
 		switch name {
-		case "address", "dns", "mtu", "table", "preup", "postup", "predown", "postdown", "saveconfig":
+		case "address", "dns", "mtu", "table", "preup", "postup", "predown", "postdown", "saveconfig", "killswitch", "masquerade", "forward":
 			if inside {
 				continue
 			}

@@ -87,11 +87,39 @@ func (w *world) nothingLeft(t *testing.T) {
 	if left := w.Left(); left != nil {
 		t.Errorf("left behind: %q", left)
 	}
-	if got := w.Sysctls["net.ipv4.conf.all.src_valid_mark"]; got != "0" {
-		t.Errorf("src_valid_mark is %s", got)
+	for name, want := range sysctlsBefore() {
+		if got, there := w.Sysctls[name]; got != want && there {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
 	}
 	if len(w.records) > 0 {
 		t.Errorf("recorded is %v", w.records)
+	}
+}
+
+// cut runs f up to the moment before or after the step of that line, as a
+// SIGKILL does.
+func (w *world) cut(t *testing.T, line string, after bool, f func() error) {
+	t.Helper()
+	before := w.Before
+	defer func() {
+		w.Before = before
+		if r := recover(); r != nil && r != "killed" {
+			panic(r)
+		}
+	}()
+	next := false
+	w.Before = func(l string) {
+		if next || l == line && !after {
+			panic("killed")
+		}
+		next = l == line
+		if before != nil {
+			before(l)
+		}
+	}
+	if err := f(); err != nil {
+		t.Errorf("was not killed: %v", err)
 	}
 }
 
@@ -164,25 +192,6 @@ func TestFullDownGoesOn(t *testing.T) {
 func TestSuddenEnd(t *testing.T) {
 	tunnel := mustParse(t, "wg0", file(everything, both))
 	up, down := fullLines(t, tunnel)
-	// killed runs f up to the moment before or after the step of that line.
-	killed := func(w *world, line string, after bool, f func() error) {
-		defer func() {
-			w.Before = nil
-			if r := recover(); r != nil && r != "killed" {
-				panic(r)
-			}
-		}()
-		next := false
-		w.Before = func(l string) {
-			if next || l == line && !after {
-				panic("killed")
-			}
-			next = l == line
-		}
-		if err := f(); err != nil {
-			t.Errorf("was not killed: %v", err)
-		}
-	}
 	for _, verb := range []string{"up", "down"} {
 		for _, line := range map[string][]string{"up": up, "down": down}[verb] {
 			for _, after := range []bool{false, true} {
@@ -196,7 +205,7 @@ func TestSuddenEnd(t *testing.T) {
 							}
 							f = func() error { return w.session().Down(t.Context(), tunnel) }
 						}
-						killed(w, line, after, f)
+						w.cut(t, line, after, f)
 						hook := verb == "down" && strings.HasPrefix(line, "echo down")
 						if then == "down" {
 							err := w.session().Down(t.Context(), tunnel)

@@ -25,6 +25,8 @@ type transition struct {
 	record *Record
 	dns    *plan.DNSSettings // nil if none are wanted
 	up     bool              // the link is up already
+	kill   KillSwitch        // what is wanted of one
+	stood  *plan.KillSwitch  // the one that stood before; nil: none
 	old    plan.RouteSet     // routes that the tunnel had, as far as they are there
 	drift  *drift            // in a reload
 }
@@ -43,8 +45,13 @@ func (r *transition) advance(ctx context.Context, want State) error {
 
 // either returns what there may be on the way from one state to another.
 func either(have, want Beyond) Beyond {
-	if want.SrcValidMark == "" {
-		want.SrcValidMark = have.SrcValidMark
+	want.KillSwitch = cmp.Or(want.KillSwitch, have.KillSwitch)
+	want.Masquerade = cmp.Or(want.Masquerade, have.Masquerade)
+	want.Sysctls = slices.Clip(want.Sysctls)
+	for _, p := range have.Sysctls {
+		if indexOf(want.Sysctls, p.Name) < 0 {
+			want.Sysctls = append(want.Sysctls, p)
+		}
 	}
 	if len(want.Firewall) == 0 {
 		want.Firewall = have.Firewall
@@ -74,6 +81,7 @@ func (r *transition) network(ctx context.Context) error {
 	if reason := r.Look.NoIPv6(ctx, t.Dev); reason != "" {
 		addresses, allowed = r.onlyIPv4(reason, addresses, allowed)
 	}
+	r.warnNarrow(peers.AllowedIPs)
 	if err := r.addresses(ctx, addresses); err != nil {
 		return err
 	}
@@ -99,6 +107,9 @@ func (r *transition) network(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := r.serve(ctx); err != nil {
+		return err
 	}
 	if err := r.delOldRoutes(ctx, added); err != nil {
 		return err
@@ -217,15 +228,16 @@ func (r *transition) full(ctx context.Context, current uint32, v4, v6 bool) erro
 	if r.d.programs, err = r.Look.FirewallPrograms(ctx, dev); err != nil {
 		return err
 	}
-	if want.SrcValidMark, err = r.srcValidMark(ctx, v4); err != nil {
+	// IPv6 has no filter that needs it.
+	if want.Sysctls, err = r.sysctl(ctx, want.Sysctls, srcValidMark, "1", v4); err != nil {
 		return err
 	}
 	if !v4 && !v6 {
 		chosen := markOf(r.have.Defaults)
-		if err := r.advance(ctx, want); err != nil || current == 0 || current != chosen || r.t.Device.Fwmark.Set {
+		if err := r.advance(ctx, want); err != nil || r.kill != KillSwitchOff {
 			return err
 		}
-		return r.Tx.Apply(ctx, plan.Step{Do: plan.SetMark{Dev: dev}, Undo: plan.SetMark{Dev: dev, Mark: current}})
+		return r.unmark(ctx, current, chosen)
 	}
 	mark, table, err := r.choose(policy, current, v4, v6)
 	if err != nil {
@@ -297,42 +309,13 @@ func markOf(list []plan.DefaultRoute) uint32 {
 	return 0
 }
 
-// srcValidMark returns what the parameter is to be put back to when the last
-// full tunnel goes: what it was before the first one came. Where this one
-// doesn't need it, as IPv6 doesn't, it is nothing.
-func (r *transition) srcValidMark(ctx context.Context, needed bool) (string, error) {
-	if !needed && r.have.SrcValidMark == "" {
-		return "", nil
+// unmark takes the mark current from the device if it is the one that was chosen
+// for what is gone.
+func (r *transition) unmark(ctx context.Context, current, chosen uint32) error {
+	if current == 0 || current != chosen || r.t.Device.Fwmark.Set {
+		return nil
 	}
-	now, err := r.Look.Sysctl(ctx, srcValidMark)
-	if err != nil {
-		return "", err
-	}
-	r.d.marksValid = now == "1"
-	switch {
-	case !needed:
-		r.d.marksValid = r.needed(ctx, r.t.Dev, r.have.Defaults) // another one puts it back
-		return "", nil
-	case r.have.SrcValidMark != "":
-		had := r.have.SrcValidMark
-		if !r.d.marksValid {
-			r.drift.note(srcValidMark+", no longer 1", false)
-			r.have.SrcValidMark = ""
-		}
-		return had, nil
-	case !r.d.marksValid:
-		return now, nil
-	}
-	others, err := r.Journal.Others(r.t.Dev)
-	if err != nil {
-		return "", err
-	}
-	for _, o := range others {
-		if o.SrcValidMark != "" {
-			return o.SrcValidMark, nil
-		}
-	}
-	return "", nil
+	return r.Tx.Apply(ctx, plan.Step{Do: plan.SetMark{Dev: r.t.Dev}, Undo: plan.SetMark{Dev: r.t.Dev, Mark: current}})
 }
 
 // hasDiversion reports whether IPv4 traffic is sent into a full tunnel by

@@ -69,6 +69,17 @@ type Observer interface {
 	// have them.
 	FirewallKind(ctx context.Context) string
 	FirewallPrograms(ctx context.Context, dev string) ([]string, error)
+	// Standing returns what of dev's stands in the gate, KillSwitches which links
+	// have a kill switch.
+	Standing(ctx context.Context, dev string) (plan.Standing, error)
+	KillSwitches(ctx context.Context) ([]string, error)
+	// Dropping returns what drops packets that are to be forwarded, unless a rule
+	// of its own lets them through, in words.
+	Dropping(ctx context.Context) ([]string, error)
+	// Advertised returns the links over which a default route goes that a router
+	// advertised to the kernel, which takes such only from hosts that don't
+	// forward.
+	Advertised(ctx context.Context) ([]string, error)
 	// DNS returns how name servers and search domains would be set for dev.
 	DNS(ctx context.Context, dev string, servers, search []string) (plan.DNSSettings, error)
 	// HasDNS reports whether something of s is set.
@@ -133,11 +144,14 @@ const fallback = "[!] Missing WireGuard kernel module. Falling back to slow user
 // Up brings t up. If a step fails or ctx is done before the last one, all is
 // taken back that was done.
 func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
-	if err := s.recover(ctx, t.Dev); err != nil {
+	left, err := s.recover(ctx, t)
+	if err != nil {
 		return err
 	}
 	record := &Record{Dev: t.Dev, Phase: Coming, Config: t.Config, Table: t.Table.String(), Addresses: t.Addresses}
 	r := &transition{Session: s, t: t, d: difference{dev: t.Dev, fresh: true}, record: record}
+	r.wantKillSwitch(left)
+	s.warnBlocked(t.Dev, r.kill)
 	if r.dns, err = s.wantedDNS(ctx, t); err != nil {
 		return err
 	}
@@ -148,12 +162,16 @@ func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
 	}()
 	endpoints := t.endpointDigests()
 	// A hook may make it that names can be resolved. Without one, they are
-	// before anything is there.
-	resolve := func() error { return config.ResolveNames(t.Device.Peers, t.Names, s.Names) }
-	if len(t.PreUp) == 0 {
-		if err := resolve(); err != nil {
+	// before anything is there; and so they are with a kill switch, behind which
+	// nobody could look them up.
+	early := len(t.PreUp) == 0 || r.kill != KillSwitchOff
+	if early {
+		if err := r.resolve(ctx); err != nil {
 			return err
 		}
+	}
+	if err := r.close(ctx, t.Device.Fwmark.Value); err != nil {
+		return err
 	}
 	if err := r.makeLink(ctx); err != nil {
 		return err
@@ -162,11 +180,13 @@ func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
 		if err := s.Tx.Apply(ctx, t.hooks("PreUp", t.PreUp)...); err != nil {
 			return err
 		}
-		if err := resolve(); err != nil {
-			return err
+		if !early {
+			if err := r.resolve(ctx); err != nil {
+				return err
+			}
 		}
 	}
-	if err := s.Tx.Apply(ctx, plan.Step{Do: plan.Configure{Dev: t.Dev, Change: &t.Device}}); err != nil {
+	if err := s.Tx.Apply(ctx, plan.Step{Do: plan.Configure{Dev: t.Dev, Change: r.marked()}}); err != nil {
 		return err
 	}
 	if err := r.network(ctx); err != nil {
@@ -204,13 +224,17 @@ func (r *transition) back(ctx context.Context) error {
 		if err := r.Tx.Rollback(ctx); err != nil {
 			return err
 		}
-		if r.have.SrcValidMark != "" && !r.d.marksValid && r.needed(ctx, r.t.Dev, r.have.Defaults) {
-			// Another full tunnel came meanwhile.
-			if err := r.Tx.Apply(ctx, plan.Step{Do: plan.SetSysctl{Name: srcValidMark, Value: "1"}}); err != nil {
+		for _, p := range r.have.Sysctls {
+			if r.d.settled[p.Name] || !r.needed(ctx, r.t.Dev, p.Name, r.have.Defaults) {
+				continue
+			}
+			// Another tunnel came meanwhile.
+			if err := r.Tx.Apply(ctx, plan.Step{Do: plan.SetSysctl{Name: p.Name, Value: p.Value}}); err != nil {
 				return err
 			}
 		}
-		return r.forget(r.t.Dev)
+		r.record.KillSwitch = r.stood
+		return r.forgetBut(r.record)
 	})
 }
 
@@ -276,10 +300,14 @@ func (s *Session) Down(ctx context.Context, t *Tunnel) error {
 	}
 	r.Phase = Going
 	s.note(r)
-	if err := s.clear(ctx, r, link.Index != 0); err != nil {
-		return errors.Join(failed, err)
+	told, err := s.clear(ctx, r, link.Index != 0)
+	if err != nil {
+		return errors.Join(failed, told, err) // behind the kill switch, if there is one
 	}
-	return errors.Join(failed, s.Tx.Apply(ctx, t.hooks("PostDown", t.PostDown)...))
+	if told == nil {
+		told = s.Tx.Apply(ctx, t.hooks("PostDown", t.PostDown)...)
+	}
+	return errors.Join(failed, told, s.open(ctx, r))
 }
 
 // found returns what there is of t: its record, or what of it can be seen, and
@@ -297,8 +325,15 @@ func (s *Session) found(ctx context.Context, t *Tunnel) (*Record, Link, error) {
 		return r, link, nil
 	}
 	if err := s.requireDevice(ctx, t.Dev); err != nil {
-		if _, refused := errors.AsType[*Refusal](err); refused && r != nil {
+		_, refused := errors.AsType[*Refusal](err)
+		if refused && r != nil {
 			return r, Link{}, nil // there is another link of that name, not ours to delete
+		}
+		if refused && link.Index == 0 {
+			// Its record may have been lost.
+			if s, look := s.Look.Standing(ctx, t.Dev); look == nil && s.KillSwitch != nil {
+				return &Record{Dev: t.Dev, Phase: Going, Link: -1, Beyond: Beyond{KillSwitch: s.KillSwitch}}, Link{}, nil
+			}
 		}
 		return nil, Link{}, err
 	}
@@ -308,7 +343,7 @@ func (s *Session) found(ctx context.Context, t *Tunnel) (*Record, Link, error) {
 	}
 	seen.Link = link.Index
 	if r != nil { // of a tunnel before this one
-		seen.SrcValidMark = r.SrcValidMark
+		seen.Sysctls = r.Sysctls
 		for _, d := range r.Defaults {
 			if !contains(seen.Defaults, d) {
 				seen.Defaults = append(seen.Defaults, d)
@@ -333,6 +368,14 @@ func (s *Session) seen(ctx context.Context, t *Tunnel) (*Record, error) {
 			return nil, err
 		}
 		r.Defaults = routing.DefaultsOf(policy, t.Dev, peers.Mark)
+	}
+	standing, err := s.Look.Standing(ctx, t.Dev)
+	if err != nil {
+		return nil, err
+	}
+	r.KillSwitch = standing.KillSwitch
+	if standing.Masquerade {
+		r.Masquerade = &plan.Masquerade{Dev: t.Dev}
 	}
 	return r, nil
 }

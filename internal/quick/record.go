@@ -36,6 +36,11 @@ type Record struct {
 	// Addresses are the link's that its file had: others, as of hooks, a reload
 	// leaves alone.
 	Addresses []netip.Prefix `json:",omitempty"`
+	// Asked says that the kill switch was asked for on the command line.
+	Asked bool `json:",omitempty"`
+	// Endpoints are what names stood for: a kill switch that is left by a
+	// tunnel's sudden end lets nobody look them up.
+	Endpoints map[string]netip.AddrPort `json:",omitempty"`
 
 	Beyond
 }
@@ -82,28 +87,42 @@ func (s *Session) forget(dev string) error {
 	return nil
 }
 
-// recover takes back what an earlier run left that came to a sudden end. It
-// refuses if the link is there and isn't such a left-over.
-func (s *Session) recover(ctx context.Context, dev string) error {
+// recover takes back what an earlier run of t left that came to a sudden end,
+// but for the kill switch if t has one too: it returns what is left then, else
+// nil. It refuses if the link is there and isn't such a left-over.
+func (s *Session) recover(ctx context.Context, t *Tunnel) (*Record, error) {
+	dev := t.Dev
 	link, err := s.Look.Link(ctx, dev)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r, err := s.Journal.Read(dev)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if r == nil {
 		if link.Index != 0 {
-			return alreadyExists(dev)
+			return nil, alreadyExists(dev)
 		}
-		return nil
+		return nil, nil
 	}
 	if link.Index != 0 && (r.Phase == Up || !r.made(link)) {
-		return alreadyExists(dev)
+		return nil, alreadyExists(dev)
 	}
-	s.Say(fmt.Sprintf("[!] The tunnel `%s' came to a sudden end. What is left of it is removed first.", dev))
-	return s.clear(ctx, r, link.Index != 0)
+	keep := r.KillSwitch != nil && (t.KillSwitch != KillSwitchOff || r.Asked && !t.Asked)
+	rest := "What is left of it is removed first."
+	if keep {
+		rest = "What is left of it is removed first, but for its kill switch."
+	}
+	s.Say(fmt.Sprintf("[!] The tunnel `%s' came to a sudden end. %s", dev, rest))
+	told, err := s.clear(ctx, r, link.Index != 0)
+	if told != nil || err != nil {
+		return nil, errors.Join(told, err)
+	}
+	if keep {
+		return r, nil
+	}
+	return nil, s.open(ctx, r)
 }
 
 // made reports whether link is the one of the record. While its index isn't
@@ -113,21 +132,20 @@ func (r *Record) made(link Link) bool {
 }
 
 // clear removes all that r tells, and the link with withLink, past failures
-// and interrupts. What failed is tried a second time, when the rest is gone.
-// Once all is gone, so is the record.
-func (s *Session) clear(ctx context.Context, r *Record, withLink bool) error {
+// and interrupts, but not the kill switch. What failed is told, and tried a
+// second time when the rest is gone; err is what failed again. Once all is gone,
+// so is the record.
+func (s *Session) clear(ctx context.Context, r *Record, withLink bool) (told, err error) {
 	ctx = context.WithoutCancel(ctx)
-	var first error
-	err := s.Journal.Exclusive(ctx, func() error {
+	err = s.Journal.Exclusive(ctx, func() error {
 		steps, err := s.removal(ctx, r, withLink)
 		if err != nil {
-			first = err
-			return nil
+			return err
 		}
 		var again []plan.Step
 		for _, step := range steps {
 			if err := s.Tx.Apply(ctx, step); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				first = errors.Join(first, err)
+				told = errors.Join(told, err)
 				again = append(again, step)
 			}
 		}
@@ -136,9 +154,19 @@ func (s *Session) clear(ctx context.Context, r *Record, withLink bool) error {
 				return fmt.Errorf("again: %w", err)
 			}
 		}
-		return s.forget(r.Dev)
+		return s.forgetBut(r)
 	})
-	return errors.Join(first, err)
+	return told, err
+}
+
+// forgetBut forgets all of r but its kill switch.
+func (s *Session) forgetBut(r *Record) error {
+	r.Link, r.Addresses, r.Beyond = -1, nil, Beyond{KillSwitch: r.KillSwitch}
+	if r.KillSwitch == nil {
+		return s.forget(r.Dev)
+	}
+	s.note(r)
+	return nil
 }
 
 // removal returns the steps that take down what r tells: DNS, then default
@@ -153,8 +181,10 @@ func (s *Session) removal(ctx context.Context, r *Record, withLink bool) ([]plan
 	if have.Firewall = nil; len(d.programs) > 0 {
 		have.Firewall = []plan.FirewallRules{{Dev: r.Dev}}
 	}
-	if have.SrcValidMark != "" && s.needed(ctx, r.Dev, have.Defaults) {
-		have.SrcValidMark = "" // another one puts it back
+	have.KillSwitch = nil
+	d.settled = map[string]bool{}
+	for _, p := range have.Sysctls {
+		d.settled[p.Name] = s.needed(ctx, r.Dev, p.Name, have.Defaults) // another one puts it back
 	}
 	rest := have
 	rest.DNS, rest.Defaults = nil, nil
@@ -167,23 +197,4 @@ func (s *Session) removal(ctx context.Context, r *Record, withLink bool) ([]plan
 		steps[i].Undo = nil // there is no way back
 	}
 	return steps, nil
-}
-
-// needed reports whether a tunnel beside dev, whose default routes are own,
-// needs src_valid_mark, be it ours or the original's.
-func (s *Session) needed(ctx context.Context, dev string, own []plan.DefaultRoute) bool {
-	others, err := s.Journal.Others(dev)
-	if err != nil {
-		return true
-	}
-	for _, r := range others {
-		if r.SrcValidMark != "" {
-			return true
-		}
-	}
-	p, err := s.Look.Policy(ctx)
-	if err != nil {
-		return true
-	}
-	return hasDiversion(p, own)
 }

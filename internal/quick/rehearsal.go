@@ -23,7 +23,7 @@ func (s *Session) Rehearsal() *Session {
 	copied := *s
 	copied.Look, copied.Journal = r, r
 	copied.Tx = &plan.Tx{Trace: s.Tx.Trace, Host: &plan.Host{
-		Links: r, Devices: r, Userspace: r, Routes: r, Firewall: r, DNS: r, Shell: r, Files: r, Sysctl: r,
+		Links: r, Devices: r, Userspace: r, Routes: r, Firewall: r, Gate: r, DNS: r, Shell: r, Files: r, Sysctl: r,
 	}}
 	return &copied
 }
@@ -175,6 +175,15 @@ func (r *rehearsal) FirewallPrograms(ctx context.Context, dev string) ([]string,
 	return programs, err
 }
 
+// Standing implements [Observer]. Not everybody may see it.
+func (r *rehearsal) Standing(ctx context.Context, dev string) (plan.Standing, error) {
+	s, err := r.Observer.Standing(ctx, dev)
+	if errors.Is(err, fs.ErrPermission) {
+		return plan.Standing{}, nil
+	}
+	return s, err
+}
+
 // Write implements [Journal].
 func (r *rehearsal) Write(*Record) error { return nil }
 
@@ -269,14 +278,18 @@ func (r *rehearsal) SetSysctl(_ context.Context, name, value string) error {
 
 // What is left of the host's methods has no effect on what is decided later.
 
-func (r *rehearsal) AddRoutes(context.Context, plan.RouteSet) error      { return nil }
-func (r *rehearsal) DelRoutes(context.Context, plan.RouteSet) error      { return nil }
-func (r *rehearsal) AddDefault(context.Context, plan.DefaultRoute) error { return nil }
-func (r *rehearsal) DelDefault(context.Context, plan.DefaultRoute) error { return nil }
-func (r *rehearsal) AddRules(context.Context, plan.FirewallRules) error  { return nil }
-func (r *rehearsal) DelRules(context.Context, string) error              { return nil }
-func (r *rehearsal) Kind(ctx context.Context) string                     { return r.FirewallKind(ctx) }
-func (r *rehearsal) SetDNS(context.Context, plan.DNSSettings) error      { return nil }
-func (r *rehearsal) UnsetDNS(context.Context, plan.DNSSettings) error    { return nil }
-func (r *rehearsal) Run(context.Context, plan.Hook) error                { return nil }
-func (r *rehearsal) Replace(context.Context, string, []byte) error       { return nil }
+func (r *rehearsal) AddRoutes(context.Context, plan.RouteSet) error       { return nil }
+func (r *rehearsal) DelRoutes(context.Context, plan.RouteSet) error       { return nil }
+func (r *rehearsal) AddDefault(context.Context, plan.DefaultRoute) error  { return nil }
+func (r *rehearsal) DelDefault(context.Context, plan.DefaultRoute) error  { return nil }
+func (r *rehearsal) AddRules(context.Context, plan.FirewallRules) error   { return nil }
+func (r *rehearsal) DelRules(context.Context, string) error               { return nil }
+func (r *rehearsal) Kind(ctx context.Context) string                      { return r.FirewallKind(ctx) }
+func (r *rehearsal) SetKillSwitch(context.Context, plan.KillSwitch) error { return nil }
+func (r *rehearsal) DelKillSwitch(context.Context, string) error          { return nil }
+func (r *rehearsal) SetMasquerade(context.Context, plan.Masquerade) error { return nil }
+func (r *rehearsal) DelMasquerade(context.Context, string) error          { return nil }
+func (r *rehearsal) SetDNS(context.Context, plan.DNSSettings) error       { return nil }
+func (r *rehearsal) UnsetDNS(context.Context, plan.DNSSettings) error     { return nil }
+func (r *rehearsal) Run(context.Context, plan.Hook) error                 { return nil }
+func (r *rehearsal) Replace(context.Context, string, []byte) error        { return nil }

@@ -4,6 +4,7 @@
 package quick
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,8 @@ func (s *Session) Reload(ctx context.Context, wanted *Tunnel) (err error) {
 	}
 	endpoints := t.endpointDigests()
 	t.keepEndpoints(r.drift, endpoints, s.anyEndpoint)
-	if err := config.ResolveNames(t.Device.Peers, t.Names, s.Names); err != nil {
+	r.wantKillSwitch(record)
+	if err := r.resolve(ctx); err != nil {
 		return err
 	}
 	defer func() {
@@ -61,11 +63,33 @@ func (s *Session) Reload(ctx context.Context, wanted *Tunnel) (err error) {
 	if err := r.readState(ctx); err != nil {
 		return err
 	}
+	peers, err := s.Look.Peers(ctx, t.Dev)
+	if err != nil {
+		return err
+	}
+	had := record.KillSwitch
+	if had != nil && r.kill != KillSwitchOff {
+		peers.Mark = had.Mark // others may have changed it
+	}
+	if err := r.close(ctx, cmp.Or(t.Device.Fwmark.Value, peers.Mark)); err != nil {
+		return err
+	}
+	t.Device = *r.marked()
 	if err := r.reconfigure(ctx); err != nil {
 		return err
 	}
 	if err := r.network(ctx); err != nil {
 		return err
+	}
+	if had != nil && r.kill == KillSwitchOff {
+		if len(before.Defaults)+len(r.have.Defaults) == 0 {
+			if err := r.unmark(ctx, peers.Mark, had.Mark); err != nil {
+				return err
+			}
+		}
+		if err := r.reopen(ctx, had); err != nil {
+			return err
+		}
 	}
 	base, err := r.rebased(ctx, endpoints)
 	if err != nil {

@@ -26,20 +26,25 @@ type State struct {
 // Beyond is what of a tunnel doesn't go with its link: it has to be taken back
 // piece by piece, also after a crash. It has no secrets.
 type Beyond struct {
-	// SrcValidMark is what the parameter of that name was before the first of
-	// the full tunnels there are, which need it to be 1. "" if there is nothing
-	// to put back.
-	SrcValidMark string `json:",omitempty"`
+	// KillSwitch comes before all else, and goes after all else.
+	KillSwitch *plan.KillSwitch `json:",omitempty"`
+	// Sysctls are the kernel's parameters that are to be put back, in the order
+	// in which they are set.
+	Sysctls []Sysctl `json:",omitempty"`
 	// Firewall are the rules of full tunnels, one entry for each family.
 	Firewall []plan.FirewallRules `json:",omitempty"`
 	// Defaults are the default routes and what leads to them.
 	Defaults []plan.DefaultRoute `json:",omitempty"`
 	DNS      *plan.DNSSettings   `json:",omitempty"`
+	// Masquerade is what others find behind the tunnel, or it behind others.
+	Masquerade *plan.Masquerade `json:",omitempty"`
 }
 
-// srcValidMark is the kernel's parameter that makes its reverse path filter
-// look at a packet's mark. Only IPv4 has such a filter.
-const srcValidMark = "net.ipv4.conf.all.src_valid_mark"
+// A Sysctl is a parameter of the kernel that a tunnel needs to have a value.
+type Sysctl struct {
+	Name, Value string
+	Before      string // what it was before the first of the tunnels that need it
+}
 
 // A difference makes steps that lead from one state of the link dev to another.
 type difference struct {
@@ -47,8 +52,9 @@ type difference struct {
 	// fresh says that the link was made in the same transaction: deleting it
 	// takes back all that goes with it, so that it needs no undo of its own.
 	fresh bool
-	// marksValid says that src_valid_mark is 1, and stays so for another tunnel.
-	marksValid bool
+	// settled are parameters that have their value already, or are to keep it
+	// for another tunnel, by name.
+	settled map[string]bool
 	// kind is where the firewall's rules go, programs where there are some
 	// already; both are for the lines only.
 	kind     string
@@ -88,12 +94,14 @@ func (d difference) steps(have, want State) (steps []plan.Step) {
 			steps = d.lasting(steps, set, set.Undo())
 		}
 	}
-	switch {
-	case d.marksValid:
-	case have.SrcValidMark == "" && want.SrcValidMark != "":
-		steps = d.lasting(steps, plan.SetSysctl{Name: srcValidMark, Value: "1"}, plan.SetSysctl{Name: srcValidMark, Value: want.SrcValidMark})
-	case have.SrcValidMark != "" && want.SrcValidMark == "":
-		steps = d.lasting(steps, plan.SetSysctl{Name: srcValidMark, Value: have.SrcValidMark}, plan.SetSysctl{Name: srcValidMark, Value: "1"})
+	steps = d.sysctls(steps, have.Sysctls, want.Sysctls)
+	if !reflect.DeepEqual(have.Masquerade, want.Masquerade) {
+		set := plan.SetMasquerade{Dev: d.dev, Had: have.Masquerade, Want: want.Masquerade}
+		if want.Masquerade == nil {
+			steps = d.removal(steps, set, set.Undo())
+		} else {
+			steps = d.lasting(steps, set, set.Undo())
+		}
 	}
 	for _, r := range want.Defaults {
 		if !contains(have.Defaults, r) {
@@ -111,6 +119,27 @@ func (d difference) steps(have, want State) (steps []plan.Step) {
 		steps = d.lasting(steps, plan.SetDNS{DNSSettings: *want.DNS}, undo)
 	}
 	return steps
+}
+
+// sysctls is the part of steps that concerns the kernel's parameters. One that
+// goes may be that of a link that is gone.
+func (d difference) sysctls(steps []plan.Step, have, want []Sysctl) []plan.Step {
+	for _, p := range slices.Backward(have) {
+		if indexOf(want, p.Name) < 0 && !d.settled[p.Name] {
+			steps = d.removal(steps, plan.SetSysctl{Name: p.Name, Value: p.Before}, plan.SetSysctl{Name: p.Name, Value: p.Value})
+		}
+	}
+	for _, p := range want {
+		if indexOf(have, p.Name) < 0 && !d.settled[p.Name] {
+			steps = d.lasting(steps, plan.SetSysctl{Name: p.Name, Value: p.Value}, plan.SetSysctl{Name: p.Name, Value: p.Before})
+		}
+	}
+	return steps
+}
+
+// indexOf returns where a parameter is in a list; -1: nowhere.
+func indexOf(list []Sysctl, name string) int {
+	return slices.IndexFunc(list, func(p Sysctl) bool { return p.Name == name })
 }
 
 // onLink is the part of steps that goes with the link.

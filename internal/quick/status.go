@@ -22,6 +22,10 @@ type Status struct {
 	Dev, Config string
 	Phase       Phase // "" if there is nothing of it
 	Peers       []PeerStatus
+	// KillSwitch is the one that stands, with the tunnel or without it; nil: none.
+	// Whole says that nobody has changed it.
+	KillSwitch *plan.KillSwitch
+	Whole      bool
 	// Edits are what the file would have to say for the tunnel to be as it is.
 	Edits []config.Edit
 	// Steps are those of a reload, but for the device.
@@ -100,8 +104,16 @@ func (s *Session) Status(ctx context.Context, t *Tunnel, doc *config.Document, n
 		return nil, err
 	}
 	status.Phase = record.Phase
+	standing, err := s.Look.Standing(ctx, t.Dev)
+	if err != nil {
+		return nil, err
+	}
+	status.KillSwitch, status.Whole = standing.KillSwitch, standing.Whole
 	if link.Index == 0 || record.Phase != Up {
-		_, status.Left, err = s.rehearse(func(r *Session) error { return r.clear(ctx, record, link.Index != 0) })
+		_, status.Left, err = s.rehearse(func(r *Session) error {
+			told, err := r.clear(ctx, record, link.Index != 0)
+			return errors.Join(told, err, r.open(ctx, record))
+		})
 		return status, err
 	}
 	live, err := s.Look.Live(ctx, t.Dev)

@@ -32,6 +32,13 @@ type Tunnel struct {
 
 	PreUp, PostUp, PreDown, PostDown []config.Value // "%i" not yet expanded
 
+	KillSwitch KillSwitch
+	// Asked says that the kill switch is the command line's, whatever the file
+	// says.
+	Asked      bool
+	Masquerade *plan.Masquerade // nil: none
+	Forward    bool             // packets between links
+
 	// Variables are what hooks find in their shell.
 	Variables []plan.Variable
 
@@ -88,7 +95,7 @@ func NewTunnel(dev, path string, c *config.Config, tables func(name string) (uin
 		if err == nil {
 			return
 		}
-		if bad.file.Problems == nil {
+		if bad.file.Problems == nil && original != "" {
 			bad.original = []string{original}
 		}
 		bad.file.Problems = append(bad.file.Problems, config.Problem{Pos: v.Pos, Code: config.BadValue, Reason: fmt.Sprintf("%s: %v", key, err), Hint: hint})
@@ -113,6 +120,16 @@ func NewTunnel(dev, path string, c *config.Config, tables func(name string) (uin
 	t.Table, err = routing.ParseTable(q.Table.Text, tables)
 	note("Table", q.Table, err, fmt.Sprintf("Error: argument %.200q is wrong: \"table\" value is invalid", q.Table.Text),
 		"a table is auto, off, a number, or a name in /etc/iproute2/rt_tables")
+	t.KillSwitch, err = ParseKillSwitch(q.KillSwitch.Text)
+	note("KillSwitch", q.KillSwitch, err, "", "true lets nothing out but the tunnel; lan lets local networks be reached too")
+	t.Masquerade, err = parseMasquerade(dev, q.Masquerade.Text)
+	note("Masquerade", q.Masquerade, err, "", "name the link that leads out, such as eth0, or say auto for any")
+	t.Forward, err = parseForward(q.Forward.Text, t.Masquerade != nil)
+	note("Forward", q.Forward, err, "", "leave the line out, or say true or false")
+	if t.KillSwitch != KillSwitchOff && t.Masquerade != nil && t.Masquerade.Out != dev {
+		note("Masquerade", q.Masquerade, errors.New("KillSwitch lets nothing out but by the tunnel"), "",
+			fmt.Sprintf("leave one of them out; Masquerade = %s is for what goes into the tunnel", dev))
+	}
 	if bad.file.Problems != nil {
 		return t, &bad
 	}

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"slices"
@@ -40,15 +41,25 @@ type world struct {
 	baselines    map[string]*quick.Baseline
 	readOnlyRun  bool
 	notWireGuard bool // the links that there are
+	dropping     []string
+	advertised   []string
 }
 
 func newWorld() *world {
 	w := &world{defMTU: 1500, dns: plan.Resolvconf, records: map[string]*quick.Record{}, baselines: map[string]*quick.Baseline{}}
-	w.Sysctls = map[string]string{"net.ipv4.conf.all.src_valid_mark": "0"}
+	w.Sysctls = sysctlsBefore()
 	for _, v6 := range []bool{false, true} {
 		w.rules = append(w.rules, plan.Rule{V6: v6, Table: 255}, plan.Rule{V6: v6, Priority: 32766, Table: plan.MainTable})
 	}
 	return w
+}
+
+// sysctlsBefore are the kernel's parameters of a world without a tunnel.
+func sysctlsBefore() map[string]string {
+	return map[string]string{
+		"net.ipv4.conf.all.src_valid_mark": "0", "net.ipv4.ip_forward": "0", "net.ipv6.conf.all.forwarding": "0",
+		"net/ipv6/conf/eth0/accept_ra": "1",
+	}
 }
 
 func (w *world) session() *quick.Session {
@@ -200,7 +211,13 @@ func (w *world) Policy(context.Context) (*routing.Policy, error) {
 
 func (w *world) NoIPv6(context.Context, string) string { return w.noIPv6 }
 
-func (w *world) Sysctl(_ context.Context, name string) (string, error) { return w.Sysctls[name], nil }
+func (w *world) Sysctl(_ context.Context, name string) (string, error) {
+	v, ok := w.Sysctls[name]
+	if !ok && strings.HasPrefix(name, "net/ipv6/") {
+		return "", fs.ErrNotExist // the link is gone
+	}
+	return v, nil
+}
 
 func (w *world) FirewallKind(ctx context.Context) string { return w.Kind(ctx) }
 
@@ -212,6 +229,22 @@ func (w *world) FirewallPrograms(_ context.Context, dev string) (programs []stri
 	}
 	return nil, nil
 }
+
+func (w *world) Standing(_ context.Context, dev string) (s plan.Standing, err error) {
+	if k, ok := w.Closed[dev]; ok {
+		s.KillSwitch, s.Whole = &k, true
+	}
+	s.Masquerade = slices.Contains(w.Left(), "masquerade for "+dev)
+	return s, nil
+}
+
+func (w *world) KillSwitches(context.Context) ([]string, error) {
+	return slices.Sorted(maps.Keys(w.Closed)), nil
+}
+
+func (w *world) Dropping(context.Context) ([]string, error) { return w.dropping, nil }
+
+func (w *world) Advertised(context.Context) ([]string, error) { return w.advertised, nil }
 
 func (w *world) DNS(_ context.Context, dev string, servers, search []string) (plan.DNSSettings, error) {
 	return plan.DNSSettings{Dev: dev, Backend: w.dns, Record: "tun." + dev, Servers: servers, Search: search}, nil
