@@ -62,6 +62,7 @@ var only = map[string][]string{
 	"github.com/coreos/go-iptables":     {"internal/firewall"},
 	"github.com/google/nftables":        {"internal/firewall"},
 	"github.com/godbus/dbus/v5":         {"internal/dns"},
+	"go4.org/netipx":                    {"internal/config"},
 	"gopkg.in/ini.v1":                   {"internal/convert"},
 	"github.com/creack/pty":             {"tests"},
 	"github.com/rogpeppe/go-internal":   {"tests"},

@@ -117,6 +117,7 @@ func (a *app) checkFile(ctx context.Context, arg string, dialect config.Dialect,
 	}
 	if m := fileName.FindStringSubmatch(name); m != nil {
 		h.Interface = m[2]
+		h.Sources = &sources{app: a, ctx: ctx, file: &file{dev: m[2], path: name, dropIns: name + ".d"}}
 	} else if dialect == config.Quick {
 		list = append(list, check.Unnamed(name))
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"wgtools/internal/config"
 	"wgtools/internal/device"
@@ -92,6 +93,7 @@ func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error
 		Say:         a.say,
 		Userspace:   a.Getenv("WG_QUICK_USERSPACE_IMPLEMENTATION"),
 		KeepRuntime: a.keepRuntime,
+		Outside:     a.home != nil,
 	}
 	if a.tamper != nil {
 		a.tamper(s)
@@ -176,6 +178,10 @@ func (h host) Difference(ctx context.Context, dev string, want *device.Change, k
 	}
 	change = d.Change()
 	change.Omit(&d.device)
+	// A device passes over itself as a peer.
+	change.Peers = slices.DeleteFunc(slices.Clone(change.Peers), func(p device.PeerChange) bool {
+		return !change.PrivateKey.Set && d.device.PublicKey.Set && p.PublicKey == d.device.PublicKey.Value
+	})
 	if change.IsEmpty() {
 		return nil, nil, nil
 	}

@@ -90,6 +90,16 @@ may have the keys
   Masquerade
             the link, or auto, by whose address leaves what comes out of it
   Forward   true to forward packets between the tunnel and other links
+  PrivateKeyFile, PrivateKeyCommand
+            a file that has the private key, or a command that prints it
+  Include   a file with peers; those in INTERFACE.conf.d/*.conf are included, too
+
+and a section [Peer]
+
+  ExcludedIPs
+            what is taken from its AllowedIPs
+  PresharedKeyFile
+            a file that has the preshared key
 `
 
 // errUsage asks for the usage text and exit status 1.
@@ -134,7 +144,7 @@ func (a *app) usage() {
 	var words strings.Builder
 	for _, c := range a.command().Commands() {
 		if !c.Hidden {
-			fmt.Fprintf(&words, "  %-7s %s\n", c.Name(), c.Short)
+			fmt.Fprintf(&words, "  %-11s %s\n", c.Name(), c.Short)
 		}
 	}
 	fmt.Fprintf(a.Err, usage, a.prog, words.String())

@@ -32,10 +32,14 @@ func newShell(a *app) *shell { return &shell{app: a} }
 // patience is how long a hook that was asked to end may take.
 const patience = 5 * time.Second
 
-// Run implements [plan.Shell]. As in the original, a hook is a subshell that
-// ends with the first failing command, in the C locale, and finds the programs
-// beside this one first. Its streams are ours.
-func (s *shell) Run(ctx context.Context, h plan.Hook) error {
+// Run implements [plan.Shell].
+func (s *shell) Run(ctx context.Context, h plan.Hook) error { return s.run(ctx, h, s.app.Out) }
+
+// run runs a hook, or what is like one, whose output goes to out. As in the
+// original, it is a subshell that ends with the first failing command, in the C
+// locale, and finds the programs beside this one first. Its other streams are
+// ours.
+func (s *shell) run(ctx context.Context, h plan.Hook, out io.Writer) error {
 	if err := s.find(); err != nil {
 		return err
 	}
@@ -44,10 +48,7 @@ func (s *shell) Run(ctx context.Context, h plan.Hook) error {
 		argv = append([]string{"-O", "extglob", "-o", "pipefail"}, argv...)
 	}
 	c := exec.CommandContext(ctx, s.path, append(argv, h.Args...)...)
-	c.Stdin, c.Stdout, c.Stderr = s.app.In, s.app.Out, s.app.Err
-	c.Env = append(os.Environ(), "LC_ALL=C", "PATH="+hookPath(s.app.Getenv("PATH")))
-	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
-	c.WaitDelay = patience
+	prepare(c, s.app, out)
 	// Everybody can see a process's arguments, and a hook may have a key in it.
 	script, w, err := os.Pipe()
 	if err != nil {
@@ -101,6 +102,14 @@ func (s *shell) mistake(ctx context.Context, script string) (string, error) {
 
 // shellPlace is what shells say before a mistake.
 var shellPlace = regexp.MustCompile(`^\S+: (line )?\d+: `)
+
+// prepare gives a command of the file's what all of them have.
+func prepare(c *exec.Cmd, a *app, out io.Writer) {
+	c.Stdin, c.Stdout, c.Stderr = a.In, out, a.Err
+	c.Env = append(os.Environ(), "LC_ALL=C", "PATH="+hookPath(a.Getenv("PATH")))
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	c.WaitDelay = patience
+}
 
 // preamble returns the line before a hook that sets its variables and defines
 // the functions that hooks for the original may use.

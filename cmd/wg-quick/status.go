@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,7 +150,7 @@ func (a *app) printStatus(s *quick.Status) {
 			line("    %s", step)
 		}
 	}
-	for _, note := range s.Notes {
+	for _, note := range slices.Concat(s.Elsewhere, s.Notes) {
 		line("  %s", note)
 	}
 }
@@ -259,7 +260,7 @@ func (a *app) printStatusJSON(all []*quick.Status) error {
 		}
 		t := tunnelJSON{
 			Name: s.Dev, Config: s.Config, Verdict: words[verdict(s)], Peers: []peerJSON{}, Edits: []editJSON{},
-			Reload: list(s.Steps), Notes: list(s.Notes), Left: list(s.Left),
+			Reload: list(s.Steps), Notes: list(slices.Concat(s.Elsewhere, s.Notes)), Left: list(s.Left),
 		}
 		if k := s.KillSwitch; k != nil {
 			text := "on"

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"wgtools/internal/config"
 	"wgtools/internal/quick"
 )
 
@@ -79,6 +81,13 @@ func each[A, B any](a *app, list []A, f func(A) (B, error)) (results []B, err er
 	return results, err
 }
 
+// isTunnel reports whether a file has an [Interface]: one without is of peers,
+// for others to include. Of one that can't be read it isn't known.
+func isTunnel(path string) bool {
+	text, err := os.ReadFile(path)
+	return err != nil || config.Scan(path, text).HasInterface()
+}
+
 // candidates returns what --all means: the tunnels that are up, or those that
 // have a file and aren't.
 func (a *app) candidates(up bool) (args []string, err error) {
@@ -88,7 +97,7 @@ func (a *app) candidates(up bool) (args []string, err error) {
 	}
 	known := map[string]string{} // their files
 	for _, path := range files {
-		if m := fileName.FindStringSubmatch(path); m != nil {
+		if m := fileName.FindStringSubmatch(path); m != nil && (up || isTunnel(path)) {
 			known[m[2]] = m[2]
 		}
 	}

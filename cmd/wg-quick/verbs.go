@@ -14,7 +14,6 @@ import (
 
 	"wgtools/internal/config"
 	"wgtools/internal/quick"
-	"wgtools/internal/resolve"
 	"wgtools/internal/routing"
 	"wgtools/internal/rtnl"
 )
@@ -29,9 +28,10 @@ var (
 
 // A file is a configuration file.
 type file struct {
-	dev  string // the interface, by the name that was asked for
-	path string // links resolved
-	text []byte
+	dev     string // the interface, by the name that was asked for
+	path    string // links resolved
+	dropIns string // the directory of files that are included without being named
+	text    []byte
 }
 
 // open finds the file that arg means and reads it. The interface's name is
@@ -57,12 +57,14 @@ func (a *app) open(ctx context.Context, arg string) (*file, error) {
 		return nil, &problem{line: a.prog + ": The config file must be a valid interface name, followed by .conf",
 			advice: []string{"hint: a name has 1 to 15 letters, digits and _=+.-"}}
 	}
-	f := &file{dev: m[2], path: path}
+	f := &file{dev: m[2], path: path, dropIns: path + ".d"}
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
 		f.path = resolved
 	}
-	if abs, err := filepath.Abs(f.path); err == nil {
-		f.path = abs
+	for _, p := range []*string{&f.path, &f.dropIns} {
+		if abs, err := filepath.Abs(*p); err == nil {
+			*p = abs
+		}
 	}
 	if st.Mode()&(fs.ModeDir|fs.ModeDevice) != 0 { // one may have no end
 		return nil, &problem{line: fmt.Sprintf("%s: `%s' is no file", a.prog, path)}
@@ -74,21 +76,29 @@ func (a *app) open(ctx context.Context, arg string) (*file, error) {
 	return f, nil
 }
 
-// readFile is [os.ReadFile], until ctx is done: nobody may ever write to a
-// pipe, and a server may not answer.
+// readFile is [os.ReadFile], until ctx is done.
 func readFile(ctx context.Context, path string) ([]byte, error) {
-	var text []byte
-	read := make(chan error, 1)
+	return orDone(ctx, func() ([]byte, error) { return os.ReadFile(path) })
+}
+
+// orDone returns what f does, until ctx is done: nobody may ever write to a
+// pipe, and a server may not answer.
+func orDone[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
 	go func() {
-		var err error
-		text, err = os.ReadFile(path)
-		read <- err
+		value, err := f()
+		done <- result{value, err}
 	}()
 	select {
-	case err := <-read:
-		return text, err
+	case r := <-done:
+		return r.value, r.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		var none T
+		return none, context.Cause(ctx)
 	}
 }
 
@@ -107,21 +117,33 @@ func (a *app) warnAccessible(path string) {
 	}
 }
 
-// decode reads all of the file. The names in it are resolved later.
+// decode reads all of the file, and what it has from elsewhere, but for a key
+// that a command prints. The names in it are resolved later.
 func (a *app) decode(ctx context.Context, f *file) (*quick.Tunnel, error) {
-	c, err := config.Decode(f.path, f.text, config.Options{
-		Dialect: config.Quick, Program: a.prog, Later: true, PeerInfo: true,
-		Resolver: resolve.New(ctx, a.LookupEnv, a.Err),
-		Warn: func(w config.Warning) {
-			for _, line := range append([]string{w.Text}, w.Advice()...) {
-				a.say(line)
-			}
-		},
-	})
+	return a.tunnel(f, a.decoding(ctx, f))
+}
+
+// decodeToApply is decode for what will be done, so that also a command that prints
+// the key is run; but not for a rehearsal.
+func (a *app) decodeToApply(ctx context.Context, f *file) (*quick.Tunnel, error) {
+	o := a.decoding(ctx, f)
+	o.Sources = &sources{app: a, ctx: ctx, file: f, commands: !a.dryRun}
+	return a.tunnel(f, o)
+}
+
+func (a *app) tunnel(f *file, o config.Options) (*quick.Tunnel, error) {
+	o.Warn, o.PeerInfo = a.warn, true
+	c, err := config.Decode(f.path, f.text, o)
 	if err != nil {
 		return nil, err
 	}
 	return quick.NewTunnel(f.dev, f.path, c, rtnl.TableNumber)
+}
+
+func (a *app) warn(w config.Warning) {
+	for _, line := range append([]string{w.Text}, w.Advice()...) {
+		a.say(line)
+	}
 }
 
 // decodeOwn reads only what concerns wg-quick itself: for the rest it is too
@@ -146,7 +168,7 @@ func (a *app) up(ctx context.Context, arg string) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := a.decode(ctx, f)
+	t, err := a.decodeToApply(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +193,7 @@ func (a *app) reload(ctx context.Context, arg string) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := a.decode(ctx, f)
+	t, err := a.decodeToApply(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +236,11 @@ func (a *app) teardown(ctx context.Context, arg string) (*file, *quick.Tunnel, e
 	if err != nil {
 		return nil, nil, err
 	}
-	return f, quick.NewTeardown(f.dev, f.path, f.text, q, rtnl.TableNumber), nil
+	t := quick.NewTeardown(f.dev, f.path, f.text, q, rtnl.TableNumber)
+	if t.Save != nil {
+		t.Borrowed = a.borrowed(ctx, f)
+	}
+	return f, t, nil
 }
 
 // recorded returns the tunnel that arg names, without what only its file has;
@@ -256,7 +282,7 @@ func (f *file) trusted(t *quick.Tunnel) error {
 	return &config.Error{Problems: []config.Problem{{
 		Pos:    hooks[0].Pos,
 		Reason: fmt.Sprintf("the hook is not run: all users may write to `%s'", path),
-		Hint:   fmt.Sprintf("make sure that it is what you want to run as root, then `chmod o-w %s'", path),
+		Hint:   trustHint(path),
 	}}}
 }
 
@@ -275,6 +301,10 @@ func writableByAll(path string) (string, error) {
 	return "", nil
 }
 
+func trustHint(path string) string {
+	return fmt.Sprintf("make sure that it is what you want to run as root, then `chmod o-w %s'", path)
+}
+
 func (a *app) save(ctx context.Context, arg string) error {
 	if err := a.needRoot(); err != nil {
 		return err
@@ -286,7 +316,9 @@ func (a *app) save(ctx context.Context, arg string) error {
 	if _, err := a.decodeOwn(f); err != nil {
 		return err
 	}
-	return a.session(ctx, func(s *quick.Session) error { return s.Save(ctx, f.dev, config.Scan(f.path, f.text)) })
+	return a.session(ctx, func(s *quick.Session) error {
+		return s.Save(ctx, f.dev, config.Scan(f.path, f.text), a.borrowed(ctx, f))
+	})
 }
 
 // strip needs no root: it only reads a file, if it may.
@@ -298,6 +330,19 @@ func (a *app) strip(ctx context.Context, arg string) error {
 	if _, err := a.decodeOwn(f); err != nil {
 		return err
 	}
-	_, err = a.Out.Write(config.Scan(f.path, f.text).Strip())
+	if !f.isExtended() {
+		_, err = a.Out.Write(config.Scan(f.path, f.text).Strip())
+		return err
+	}
+	o := a.decoding(ctx, f)
+	o.PeerInfo, o.Warn = true, a.warn
+	c, err := config.Decode(f.path, f.text, o)
+	if err != nil {
+		return err
+	}
+	if v := c.Quick.PrivateKeyCommand; v.Text != "" {
+		a.say(fmt.Sprintf("%s: the private key is left out: strip does not run the PrivateKeyCommand (%v)", a.prog, v.Pos))
+	}
+	_, err = a.Out.Write(config.StripExtended(f.path, f.text, c))
 	return err
 }

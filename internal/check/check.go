@@ -56,6 +56,7 @@ type Host struct {
 	Others    []Port          // ListenPorts of other files
 	Readers   bool            // all users may read the file
 	Writable  string          // the file or its directory, if all users may write to it
+	Sources   config.Sources  // of what the file has from elsewhere; runs no command
 	Names     config.Resolver // for names of ports; endpoints are never asked for
 	Tables    func(name string) (uint32, bool)
 	Syntax    func(hook string) (mistake string) // what a shell says that only reads; "" if nothing
@@ -91,7 +92,7 @@ func File(name string, text []byte, d config.Dialect, h Host) []Finding {
 		h.Tables = func(string) (uint32, bool) { return 0, false }
 	}
 	c, err := config.Decode(name, text, config.Options{
-		Dialect: d, Program: "wg-quick", Resolver: h.Names, Later: true, Settings: true, Problems: most,
+		Dialect: d, Program: "wg-quick", Resolver: h.Names, Sources: h.Sources, Later: true, Settings: true, Problems: most,
 	})
 	var found []Finding
 	refused := func(list []config.Problem) {

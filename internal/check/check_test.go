@@ -125,6 +125,8 @@ var mistakes = map[string]struct {
 	"a port that is none":               {text: iface + "ListenPort = ‸none\n" + peer, code: "bad-value"},
 	"no public key":                     {text: iface + "‸[Peer]\nAllowedIPs = 10.0.0.1/32\n" + strings.Replace(peer, "0.1/32", "0.9/32", 1), code: "no-public-key"},
 
+	"a key here and elsewhere": {text: iface + "PrivateKeyFile = ‸own.key\n" + peer, code: "twice"},
+
 	// Keys, and the whole of the file.
 	"no private key":              {text: "‸[Interface]\nAddress = 10.0.0.2/24\n" + peer, code: "no-private-key"},
 	"no Interface":                {text: "‸" + peer, code: "no-private-key"},
@@ -279,7 +281,7 @@ func TestMistakes(t *testing.T) {
 
 // Each rule has a mistake that it finds.
 func TestEachRuleIsTried(t *testing.T) {
-	tried := map[string]bool{"unreadable": true, "file-name": true, "too-many": true} // by TestScript/check of cmd/wg-quick
+	tried := map[string]bool{"unreadable": true, "file-name": true, "too-many": true, "elsewhere": true} // by TestScript of cmd/wg-quick
 	for _, m := range mistakes {
 		tried[m.code] = true
 		if !check.Known(m.code) {

@@ -31,6 +31,8 @@ var rules = []Rule{
 	{Code: config.NoValue, Severity: Error, Doc: "a key without a value"},
 	{Code: config.BadValue, Severity: Error, Doc: "a value that is no key, address, port, mark, number …; says what is expected"},
 	{Code: config.NoPublicKey, Severity: Error, Doc: "a `[Peer]` without `PublicKey`"},
+	{Code: config.Elsewhere, Severity: Error, Doc: "a key file, credential or included file that can't be read, or has no key in it", quick: true},
+	{Code: config.Twice, Severity: Error, Doc: "a key in the file and from elsewhere, or a peer in two files", quick: true},
 	{Code: tooMany, Severity: Error, Doc: "more than 1000 of the mistakes above, of which the rest isn't told"},
 
 	{"no-private-key", Warning, "no `PrivateKey`, and no hook that sets one", true, noPrivateKey},

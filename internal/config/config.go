@@ -19,7 +19,8 @@ const (
 	// that concern the device.
 	WG Dialect = iota
 	// Quick is what wg-quick takes: its own keys in [Interface] are taken out
-	// by its own rules, the rest goes by those of WG.
+	// by its own rules, the rest goes by those of WG, but for our own keys in
+	// [Peer].
 	Quick
 )
 
@@ -55,6 +56,7 @@ type key struct {
 	raw     bool   // decode gets its value with the white space in it
 	hook    bool   // its value is a command, in which "#" is no comment
 	list    bool   // its value is a list of words
+	ours    bool   // the original refuses it; so an empty value is a mistake, too
 	expects string // its value, for people
 	decode  func(d *decoder, value []byte) error
 	quick   func(q *QuickOptions, v Value)
@@ -84,10 +86,14 @@ func init() {
 		{name: "PreDown", section: interfaceSection, dialect: Quick, hook: true, quick: func(q *QuickOptions, v Value) { q.PreDown = append(q.PreDown, v) }, expects: "a command"},
 		{name: "PostDown", section: interfaceSection, dialect: Quick, hook: true, quick: func(q *QuickOptions, v Value) { q.PostDown = append(q.PostDown, v) }, expects: "a command"},
 		{name: "SaveConfig", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.SaveConfig = v }, expects: "true or false"},
-		// Of ours: the original refuses them.
-		{name: "KillSwitch", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.KillSwitch = v }, expects: "true, lan or false"},
-		{name: "Masquerade", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.Masquerade = v }, expects: "a link, or auto"},
-		{name: "Forward", section: interfaceSection, dialect: Quick, quick: func(q *QuickOptions, v Value) { q.Forward = v }, expects: "true or false"},
+		{name: "KillSwitch", section: interfaceSection, dialect: Quick, ours: true, quick: func(q *QuickOptions, v Value) { q.KillSwitch = v }, expects: "true, lan or false"},
+		{name: "Masquerade", section: interfaceSection, dialect: Quick, ours: true, quick: func(q *QuickOptions, v Value) { q.Masquerade = v }, expects: "a link, or auto"},
+		{name: "Forward", section: interfaceSection, dialect: Quick, ours: true, quick: func(q *QuickOptions, v Value) { q.Forward = v }, expects: "true or false"},
+		{name: "PrivateKeyFile", section: interfaceSection, dialect: Quick, ours: true, secret: true, quick: func(q *QuickOptions, v Value) { q.PrivateKeyFile = v }, expects: "the path of a file"},
+		{name: "PrivateKeyCommand", section: interfaceSection, dialect: Quick, ours: true, secret: true, hook: true, quick: func(q *QuickOptions, v Value) { q.PrivateKeyCommand = v }, expects: "a command that prints the key"},
+		{name: "Include", section: interfaceSection, dialect: Quick, ours: true, quick: func(q *QuickOptions, v Value) { q.Include = append(q.Include, v) }, expects: "the path of a file with peers"},
+		{name: "PresharedKeyFile", section: peerSection, dialect: Quick, ours: true, secret: true, decode: (*decoder).presharedKeyFile, expects: "the path of a file"},
+		{name: "ExcludedIPs", section: peerSection, dialect: Quick, ours: true, raw: true, decode: (*decoder).excludedIPs, expects: "a list of IP/CIDR"},
 	}
 }
 

@@ -26,8 +26,12 @@ type Config struct {
 	Name          string       // the interface's, from a comment
 	PeerInfo      []PeerInfo   // beside Peers, if it was asked for
 	Names         []Name       // endpoints that are still to be resolved
+	Excluding     []int        // the peers that have ExcludedIPs
+	Included      []File       // whose peers come after the file's own
 	Settings      []Setting    // if they were asked for, in the order of the file
 	Headers       []Header     // likewise
+
+	borrows bool // not all is in the file itself
 }
 
 // A Setting is a line that gives a key a value, which may be a wrong one.
@@ -79,6 +83,7 @@ type Options struct {
 	PeerInfo bool          // fill Config.PeerInfo
 	Settings bool          // fill Config.Settings and Config.Headers
 	Problems int           // how many problems are told; 0: MaxProblems
+	Sources  Sources       // in the Quick dialect: without them, what is elsewhere is left out
 	Program  string        // in the Quick dialect: what its own messages begin with
 	OwnKeys  bool          // in the Quick dialect: read wg-quick's own keys only; mistakes in the rest don't count
 	Later    bool          // leave endpoints that take a look-up to [ResolveNames]
@@ -108,10 +113,19 @@ func Decode(file string, src []byte, o Options) (*Config, error) {
 		d.lines(src, d.quickLine)
 		if !o.OwnKeys {
 			d.own, d.quick = false, false
+			d.openIncluded()
 			d.lines(src, d.quickLine)
 		}
 	} else {
 		d.lines(src, d.line)
+	}
+	d.endSection()
+	// wg-quick's own keys were read first.
+	slices.SortStableFunc(d.config.Settings, func(a, b Setting) int { return cmp.Compare(a.Pos.Line, b.Pos.Line) })
+	// Without the key that there should be, it isn't known which included peer is
+	// this node itself.
+	if !d.own && d.environment == nil && d.privateKeyFromElsewhere() {
+		d.include()
 	}
 	if d.environment != nil {
 		return nil, d.environment
@@ -126,7 +140,7 @@ func Decode(file string, src []byte, o Options) (*Config, error) {
 // lines decodes line by line.
 func (d *decoder) lines(src []byte, decode func([]byte)) {
 	if !d.own {
-		d.config.Peers = make([]device.PeerChange, 0, bytes.Count(src, []byte("[Peer]")))
+		d.config.Peers = slices.Grow(d.config.Peers, bytes.Count(src, []byte("[Peer]")))
 	}
 	d.number = 0
 	for len(src) > 0 && d.environment == nil {
@@ -156,8 +170,16 @@ type decoder struct {
 	section section // as wg sees it
 	quick   bool    // in [Interface], as wg-quick sees it
 	keyed   bool    // the peer has its public key
-	keyless []int   // the lines of the peers that have none
+	keyless []Pos   // of the peers that have none
 	header  int     // the line of the last [Peer]
+
+	privateKeyPos Pos
+	pskPos        Pos   // of the peer's PresharedKey
+	pskFile       Value // the peer's PresharedKeyFile
+	excluded      []excludedIPs
+	included      bool                      // this isn't the file itself
+	self          device.Optional[keys.Key] // this node's own public key
+	seen          map[keys.Key]Pos          // the peers so far
 
 	words       int // in the lists of wg-quick's own keys
 	names       commentNames
@@ -202,7 +224,11 @@ func (d *decoder) statement(line []byte) {
 		d.names.key()
 	}
 	d.value = trim(line[i+1:])
-	k := lookup(squeezed(line[:i]), d.section, WG)
+	name := squeezed(line[:i])
+	k := lookup(name, d.section, WG)
+	if k == nil && d.section == peerSection && d.options.Dialect == Quick {
+		k = lookup(name, peerSection, Quick)
+	}
 	switch {
 	case d.section == strangeSection:
 	case k == nil || len(d.value) == 0:
@@ -238,6 +264,9 @@ func (d *decoder) setting(k *key) {
 // headerLine decodes a line that assigns nothing, which must be a section's header.
 func (d *decoder) headerLine(line []byte) {
 	switch name := squeezed(line); {
+	case foldEqual(name, "[Interface]") && d.included:
+		d.problem(nil, Problem{d.place(line, 0), WrongSection, "an included file has peers only", "move what is in this section into the file that includes it"})
+		d.enter(strangeSection, false)
 	case foldEqual(name, "[Interface]"):
 		d.enter(interfaceSection, false)
 	case foldEqual(name, "[Peer]"):
@@ -271,14 +300,22 @@ func (d *decoder) enter(s section, guessed bool) {
 	}
 }
 
-// endSection ends the section before a header or the end of the file.
+// endSection ends the section before a header or the end of a file.
 func (d *decoder) endSection() {
 	if d.section == peerSection && !d.keyed {
-		d.keyless = append(d.keyless, d.header)
+		d.keyless = append(d.keyless, Pos{d.file, d.header, 1})
 	}
-	if !d.options.PeerInfo {
-		return
+	if d.options.PeerInfo {
+		d.nameSection()
 	}
+	if d.section == peerSection {
+		d.endPeer()
+	}
+	d.section = noSection
+}
+
+// nameSection keeps the name of the section that ends.
+func (d *decoder) nameSection() {
 	switch name := d.names.end(); {
 	case name == "":
 	case d.section == peerSection:
@@ -289,12 +326,9 @@ func (d *decoder) endSection() {
 }
 
 func (d *decoder) finish() {
-	d.endSection()
-	// wg-quick's own keys were read first.
-	slices.SortStableFunc(d.config.Settings, func(a, b Setting) int { return cmp.Compare(a.Pos.Line, b.Pos.Line) })
-	for _, line := range d.keyless {
+	for _, pos := range d.keyless {
 		d.problem([]string{"A peer is missing a public key", "Invalid configuration"}, Problem{
-			Pos:    Pos{d.file, line, 1},
+			Pos:    pos,
 			Code:   NoPublicKey,
 			Reason: "this peer has no PublicKey",
 			Hint:   "every [Peer] needs the line PublicKey = KEY",
@@ -403,7 +437,7 @@ func (d *decoder) peer() *device.PeerChange { return &d.config.Peers[len(d.confi
 
 func (d *decoder) privateKey(value []byte) error {
 	k, err := spacedKey(value, true)
-	d.config.PrivateKey = device.Some(k)
+	d.config.PrivateKey, d.privateKeyPos = device.Some(k), d.place(d.value, 0)
 	return err
 }
 
@@ -435,8 +469,7 @@ func (d *decoder) listenPort(value []byte) error {
 // refusal makes a [*ValueError] of what a Resolver says about a value, unless
 // the value is not to blame.
 func refusal(err error, reason string) error {
-	var env interface{ Environment() bool }
-	if err == nil || errors.As(err, &env) && env.Environment() {
+	if err == nil || isEnvironment(err) {
 		return err
 	}
 	v := &ValueError{Line: err.Error(), Reason: reason}
@@ -471,7 +504,7 @@ func (d *decoder) publicKey(value []byte) (err error) {
 
 func (d *decoder) presharedKey(value []byte) error {
 	k, err := spacedKey(value, true)
-	d.peer().PresharedKey = device.Some(k)
+	d.peer().PresharedKey, d.pskPos = device.Some(k), d.place(d.value, 0)
 	return err
 }
 

@@ -45,6 +45,8 @@ const (
 	NoValue        = "no-value"
 	BadValue       = "bad-value"
 	NoPublicKey    = "no-public-key"
+	Elsewhere      = "elsewhere" // a file, credential or command that gives nothing
+	Twice          = "twice"     // two things of which there may be one
 )
 
 // Error returns the first problem and its place.

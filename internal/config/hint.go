@@ -121,9 +121,11 @@ func (d *decoder) explain(line []byte) (code, reason, hint string, offset int) {
 		return d.explainName(name)
 	case !assigns:
 		return NoValue, fmt.Sprintf("%s has no value", k.name), usage(k), 0
+	case d.included && k.section == interfaceSection:
+		return WrongSection, fmt.Sprintf("an included file has peers only, and %s belongs to %v", k.name, k.section), "move it into the file that includes this one", 0
 	case k.dialect == Quick && d.options.Dialect != Quick:
 		return OtherProgram, fmt.Sprintf("%s is a key of wg-quick, not of wg", k.name), d.quickHint(k), 0
-	case k.dialect == Quick && d.section == interfaceSection: // as wg sees it
+	case k.dialect == Quick && k.section == interfaceSection && d.section == interfaceSection: // as wg sees it
 		return WrongSection, fmt.Sprintf("%s is a key of wg-quick, not of wg", k.name), d.quickHint(k), 0
 	case d.section == noSection:
 		return WrongSection, fmt.Sprintf("%s stands before any section", k.name), fmt.Sprintf("put the line %v above it", k.section), 0

@@ -23,6 +23,10 @@ type QuickOptions struct {
 	PreDown   []Value
 	PostDown  []Value
 
+	PrivateKeyFile    Value
+	PrivateKeyCommand Value
+	Include           []Value
+
 	SaveConfig Value // "true" or "false" in any case, or absent
 
 	// These the original doesn't know.
@@ -73,6 +77,10 @@ func (d *decoder) quickValue(k *key) {
 		d.problem([]string{line}, Problem{
 			Pos: v.Pos, Code: BadValue, Reason: "SaveConfig: neither true nor false",
 		})
+		return
+	}
+	if k.ours && (len(d.value) == 0 || foldEqual(d.value, k.name)) { // the name alone is its own value
+		d.problem(nil, Problem{Pos: d.place(trim(d.raw), 0), Code: NoValue, Reason: k.name + " has no value", Hint: usage(k)})
 		return
 	}
 	if k.list {

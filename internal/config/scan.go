@@ -3,7 +3,10 @@
 
 package config
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // A Document is a file as text: its lines, with every byte kept, and the parts
 // of each at their places. Changing a line's Text changes what [Document.Bytes]
@@ -67,6 +70,11 @@ func span(text, part []byte) Span {
 	return Span{start, start + len(part)}
 }
 
+// HasInterface reports whether there is an [Interface].
+func (d *Document) HasInterface() bool {
+	return slices.ContainsFunc(d.Lines, func(l Line) bool { return l.Header && foldEqual([]byte(l.Section), "Interface") })
+}
+
 // Bytes returns the text of the file.
 func (d *Document) Bytes() []byte {
 	var b []byte
@@ -74,27 +82,4 @@ func (d *Document) Bytes() []byte {
 		b = append(b, d.Lines[i].Text...)
 	}
 	return b
-}
-
-// Strip returns what is left for wg once wg-quick has taken its own keys out,
-// as `wg-quick strip' prints it: lines without the blanks at their ends, and an
-// empty line at the end (wg-quick(8)).
-func (d *Document) Strip() []byte {
-	var b []byte
-	inside := false
-	for i := range d.Lines {
-		text := bytes.TrimSuffix(d.Lines[i].Text, []byte("\n"))
-		if bytes.IndexByte(text, 0) >= 0 {
-			text = bytes.ReplaceAll(text, []byte{0}, nil)
-			if len(text) == 0 && !bytes.HasSuffix(d.Lines[i].Text, []byte("\n")) {
-				continue // for bash nothing is left of this last line
-			}
-		}
-		q := splitQuick(text)
-		inside = q.section(inside)
-		if q.key(inside) == nil {
-			b = append(append(b, q.kept...), '\n')
-		}
-	}
-	return append(b, '\n')
 }

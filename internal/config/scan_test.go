@@ -209,7 +209,7 @@ func TestDecodeQuickOwnKeysComeFirst(t *testing.T) {
 		t.Fatalf("Decode: err = %v", err)
 	}
 	want := "wg-quick: `1' is neither true nor false\nhome.conf:5:14: SaveConfig: neither true nor false\n" +
-		"home.conf:3:1: unknown key `Foo'\nhint: [Peer] takes PublicKey, PresharedKey, AllowedIPs, Endpoint, PersistentKeepalive\n" +
+		"home.conf:3:1: unknown key `Foo'\nhint: [Peer] takes PublicKey, PresharedKey, AllowedIPs, Endpoint, PersistentKeepalive, PresharedKeyFile, ExcludedIPs\n" +
 		"home.conf:1:1: this peer has no PublicKey\nhint: every [Peer] needs the line PublicKey = KEY"
 	if got := strings.Join(append(e.Original(), e.Advice()...), "\n"); got != want {
 		t.Errorf("it says:\n%s\nwant:\n%s", got, want)
@@ -312,6 +312,12 @@ func FuzzSecretsStayHidden(f *testing.F) {
 		f.Add("[Peer]\n", name+" = ", ", x")
 		f.Add("[Peer]\n", name+" = 10.0.0.1, ", " / 7")
 	}
+	for _, name := range []string{"PrivateKeyFile", "PrivateKeyCommand", "Include"} {
+		f.Add("[Interface]\n", name+" = ", "\n")
+		f.Add("[Interface]\n", name+" = ./", "/x")
+	}
+	f.Add("[Peer]\n", "PresharedKeyFile = /", "#")
+	f.Add("[Peer]\n", "ExcludedIPs = 10.0.0.1, ", "")
 	f.Add("[Peer]\nEndpoint = x\n", "Endpoint = [", ":7")
 	f.Add("[Peer] ", "", "\n")
 	f.Add("[", "", "]\n")
@@ -319,7 +325,7 @@ func FuzzSecretsStayHidden(f *testing.F) {
 	f.Fuzz(func(t *testing.T, before, name, after string) {
 		src := before + name + key + after
 		for _, dialect := range []config.Dialect{config.WG, config.Quick} {
-			_, err := config.Decode("f", []byte(src), config.Options{Dialect: dialect, PeerInfo: true, Resolver: &literal{}})
+			_, err := config.Decode("f", []byte(src), config.Options{Dialect: dialect, PeerInfo: true, Resolver: &literal{}, Sources: &folder{}})
 			e, ok := err.(*config.Error)
 			if !ok {
 				continue

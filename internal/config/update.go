@@ -30,30 +30,35 @@ type Live struct {
 // order, spacing, hooks and unknown keys stay, and a value that says the same
 // as before stays as it is written. A listen port, a mark and an MTU that the
 // file doesn't name were chosen at run time and are left out; so are addresses
-// in place of an endpoint's host name, and keys that a hook sets.
+// in place of an endpoint's host name, keys that a hook sets, and what is
+// borrowed from elsewhere.
 //
-// parse reads an address of an Address line. What was changed is returned.
-func (d *Document) Update(live Live, parse func(string) (netip.Prefix, error)) []Edit {
-	e := editor{doc: d, parse: parse, drop: make([]bool, len(d.Lines)), after: map[int][][]byte{}}
+// parse reads an address of an Address line. What was changed is returned, and
+// what else is otherwise and isn't for this file.
+func (d *Document) Update(live Live, b Borrowed, parse func(string) (netip.Prefix, error)) (edits []Edit, elsewhere []string) {
+	e := editor{doc: d, borrowed: b, parse: parse, drop: make([]bool, len(d.Lines)), after: map[int][][]byte{}}
 	before := make([][]byte, len(d.Lines))
 	for i := range d.Lines {
 		before[i] = d.Lines[i].Text
 	}
 	e.sections()
 	e.iface(live)
-	e.peers(live.Peers)
-	edits := e.edits(before)
+	e.peers(live.Peers, live.PrivateKey.Value)
+	edits = e.edits(before)
 	e.finish()
-	return edits
+	slices.Sort(e.elsewhere)
+	return edits, e.elsewhere
 }
 
 // An editor collects changes of lines and makes them all at the end.
 type editor struct {
-	doc   *Document
-	parse func(string) (netip.Prefix, error)
-	drop  []bool
-	after map[int][][]byte // new lines behind a line; -1: at the start
-	parts []part
+	doc       *Document
+	borrowed  Borrowed
+	parse     func(string) (netip.Prefix, error)
+	drop      []bool
+	after     map[int][][]byte // new lines behind a line; -1: at the start
+	parts     []part
+	elsewhere []string // what is otherwise and isn't for this file
 }
 
 // A part is a section of the file: its header's line and those up to the next.
@@ -173,7 +178,7 @@ func (e *editor) iface(live Live) {
 		}
 		return
 	}
-	if live.PrivateKey.Set && (len(e.lines(parts, "PrivateKey")) > 0 || !e.hookSays("private-key")) {
+	if live.PrivateKey.Set && !e.keepsPrivateKey(parts, live.PrivateKey.Value) && (len(e.lines(parts, "PrivateKey")) > 0 || !e.hookSays("private-key")) {
 		e.set(parts, "PrivateKey", live.PrivateKey.Value.Base64(), func(old string) bool {
 			k, err := keys.Parse(old)
 			return err == nil && k.Clamp() == live.PrivateKey.Value.Clamp() // devices clamp
@@ -290,8 +295,9 @@ func (e *editor) servers(parts []part, live []string) {
 }
 
 // peers brings the sections of peers up to date: those of peers that are gone
-// go, with the comments that belong to them, and new ones come at the end.
-func (e *editor) peers(live []device.Peer) {
+// go, with the comments that belong to them, and new ones come at the end. self
+// is the device's own private key.
+func (e *editor) peers(live []device.Peer, self keys.Key) {
 	byKey := make(map[keys.Key]*device.Peer, len(live))
 	for i := range live {
 		byKey[live[i].PublicKey] = &live[i]
@@ -318,10 +324,11 @@ func (e *editor) peers(live []device.Peer) {
 		e.peer(p, peer)
 	}
 	for i := range live {
-		if !written[live[i].PublicKey] {
+		if !written[live[i].PublicKey] && !e.borrowedPeer(&live[i]) {
 			e.appendPeer(&live[i])
 		}
 	}
+	e.missing(byKey, self)
 }
 
 func (e *editor) peer(p part, peer *device.Peer) {
@@ -330,7 +337,7 @@ func (e *editor) peer(p part, peer *device.Peer) {
 	if !peer.PresharedKey.IsZero() {
 		psk = peer.PresharedKey.Base64()
 	}
-	if len(e.lines(parts, "PresharedKey")) > 0 || !e.hookSays("preshared-key", peer.PublicKey.Base64()) {
+	if !e.keepsPresharedKey(p, peer) && (len(e.lines(parts, "PresharedKey")) > 0 || !e.hookSays("preshared-key", peer.PublicKey.Base64())) {
 		e.set(parts, "PresharedKey", psk, func(old string) bool { return old == psk })
 	}
 	if peer.Endpoint.IsValid() {
@@ -352,27 +359,16 @@ func (e *editor) peer(p part, peer *device.Peer) {
 }
 
 func (e *editor) allowedIPs(p part, live []netip.Prefix) {
-	lines := e.lines([]part{p}, "AllowedIPs")
-	var all []device.AllowedIP
-	for _, i := range lines {
-		ips, _, err := AppendAllowedIPs(all, e.value(i), nil)
-		if err != nil {
-			all = nil
-			break
-		}
-		all = ips
+	lines, excluding := e.lines([]part{p}, "AllowedIPs"), e.lines([]part{p}, "ExcludedIPs")
+	have := e.listed(lines)
+	if len(excluding) > 0 {
+		have = Exclude(have, e.listed(excluding))
 	}
-	have := make([]netip.Prefix, 0, len(all))
-	for _, ip := range all {
-		if !ip.Remove {
-			have = append(have, ip.Masked())
-		}
-	}
-	want := slices.Clone(live)
-	slices.SortFunc(have, netip.Prefix.Compare)
-	slices.SortFunc(want, netip.Prefix.Compare)
-	if slices.Equal(slices.Compact(have), slices.Compact(want)) {
+	if samePrefixes(have, live) {
 		return
+	}
+	for _, i := range excluding {
+		e.drop[i] = true
 	}
 	var b []byte
 	for i, ip := range live {
@@ -393,6 +389,22 @@ func (e *editor) allowedIPs(p part, live []netip.Prefix) {
 	default:
 		e.replace(lines[0], string(b))
 	}
+}
+
+// listed returns the allowed IPs that lines have, none if one has a mistake.
+func (e *editor) listed(lines []int) (list []netip.Prefix) {
+	for _, i := range lines {
+		ips, _, err := AppendAllowedIPs(nil, e.value(i), nil)
+		if err != nil {
+			return nil
+		}
+		for _, ip := range ips {
+			if !ip.Remove {
+				list = append(list, ip.Masked())
+			}
+		}
+	}
+	return list
 }
 
 // remove takes a section away, from the comments above its header that belong

@@ -119,7 +119,7 @@ func TestUpdate(t *testing.T) {
 				live := asSaved(t)
 				tt.change(&live)
 				d := config.Scan("f", []byte(in))
-				d.Update(live, parseAddress)
+				d.Update(live, config.Borrowed{}, parseAddress)
 				if got := string(d.Bytes()); got != want {
 					t.Errorf("Update:\n%s\nwant:\n%s", got, want)
 				}
@@ -132,13 +132,13 @@ func TestUpdateWithoutMuch(t *testing.T) {
 	k := keys.Key{8, 31: 64}
 	live := config.Live{PrivateKey: device.Some(k), Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}, Peers: []device.Peer{{PublicKey: keys.Key{9}}}}
 	d := config.Scan("f", nil)
-	d.Update(live, parseAddress)
+	d.Update(live, config.Borrowed{}, parseAddress)
 	want := "[Interface]\nAddress = 10.0.0.1/24\nPrivateKey = " + k.Base64() + "\n\n[Peer]\nPublicKey = " + keys.Key{9}.Base64() + "\n"
 	if got := string(d.Bytes()); got != want {
 		t.Errorf("an empty file:\n%s\nwant:\n%s", got, want)
 	}
 	d = config.Scan("f", []byte("[Interface]\nSaveConfig = true"))
-	d.Update(live, parseAddress)
+	d.Update(live, config.Borrowed{}, parseAddress)
 	want = "[Interface]\nAddress = 10.0.0.1/24\nSaveConfig = true\nPrivateKey = " + k.Base64() + "\n\n[Peer]\nPublicKey = " + keys.Key{9}.Base64() + "\n"
 	if got := string(d.Bytes()); got != want {
 		t.Errorf("no final newline:\n%s\nwant:\n%s", got, want)
@@ -157,10 +157,68 @@ func TestUpdateKeysOfHooks(t *testing.T) {
 			"/p\n", "/p\nPrivateKey = "+keys.Key{8, 31: 64}.Base64()+"\n").Replace(file) + "PresharedKey = " + keys.Key{1}.Base64() + "\n",
 	} {
 		d := config.Scan("f", []byte(text))
-		d.Update(live, parseAddress)
+		d.Update(live, config.Borrowed{}, parseAddress)
 		if got := string(d.Bytes()); got != want {
 			t.Errorf("Update:\n%s\nwant:\n%s", got, want)
 		}
+	}
+}
+
+// What a tunnel has from elsewhere isn't written into its file; if it is
+// otherwise, that is told.
+func TestUpdateBorrowed(t *testing.T) {
+	const peer = "[Peer]\nPublicKey = " + key2 + "\nPresharedKeyFile = psk\nAllowedIPs = 10.0.0.0/8, 192.168.0.0/16\nExcludedIPs = 10.0.0.0/9\n"
+	const file = "[Interface]\nPrivateKeyFile = own.key\nInclude = peers\n" + peer
+	prefix := netip.MustParsePrefix
+	live := func() config.Live {
+		return config.Live{PrivateKey: device.Some(mustKey(t, own).Clamp()), Peers: []device.Peer{
+			{PublicKey: mustKey(t, key), AllowedIPs: []netip.Prefix{prefix("10.1.128.0/17")}},
+			{PublicKey: mustKey(t, key2), PresharedKey: mustKey(t, key2), AllowedIPs: []netip.Prefix{prefix("10.128.0.0/9"), prefix("192.168.0.0/16")}},
+		}}
+	}
+	f := surroundings(t)
+	f.dropIns = nil
+	c, err := config.Decode("wg0.conf", []byte(file), config.Options{Dialect: config.Quick, Sources: f, PeerInfo: true, Resolver: &literal{}, Later: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		change func(*config.Live)
+		lost   bool // what is elsewhere can't be read
+		want   string
+		told   string
+	}{
+		"nothing":             {func(*config.Live) {}, false, file, ""},
+		"the private key":     {func(l *config.Live) { l.PrivateKey.Value = mustKey(t, key) }, false, file, "the private key: it isn't any more the one that the file's comes from"},
+		"the preshared key":   {func(l *config.Live) { l.Peers[1].PresharedKey = keys.Key{} }, false, file, "the preshared key of the peer " + key2 + ": it isn't any more that of its file"},
+		"a borrowed peer":     {func(l *config.Live) { l.Peers[0].PersistentKeepalive = 7 }, false, file, "the peer " + key + ": it isn't any more as peers has it"},
+		"no borrowed peer":    {func(l *config.Live) { l.Peers = l.Peers[1:] }, false, file, "that the peer " + key + " of peers is gone"},
+		"where a peer roamed": {func(l *config.Live) { l.Peers[0].Endpoint = netip.MustParseAddrPort("192.0.2.1:1") }, false, file, ""},
+		"more allowed IPs": {func(l *config.Live) { l.Peers[1].AllowedIPs = append(l.Peers[1].AllowedIPs, prefix("10.0.0.1/32")) }, false,
+			strings.Replace(file, "10.0.0.0/8, 192.168.0.0/16\nExcludedIPs = 10.0.0.0/9\n", "10.128.0.0/9, 192.168.0.0/16, 10.0.0.1/32\n", 1), ""},
+		"no allowed IPs": {func(l *config.Live) { l.Peers[1].AllowedIPs = nil }, false,
+			strings.Replace(file, "AllowedIPs = 10.0.0.0/8, 192.168.0.0/16\nExcludedIPs = 10.0.0.0/9\n", "", 1), ""},
+		"an own peer":  {func(l *config.Live) { l.Peers = l.Peers[:1] }, false, strings.TrimSuffix(file, peer), ""},
+		"another peer": {func(l *config.Live) { l.Peers = append(l.Peers, device.Peer{PublicKey: mustKey(t, own)}) }, false, file + "\n[Peer]\nPublicKey = " + own + "\n", ""},
+		"what can't be read": {func(l *config.Live) { l.PrivateKey.Value = mustKey(t, key) }, true, file,
+			"the peer " + key + ": it may be of a file that can't be read"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			now, borrowed := live(), c.Borrowed("wg0.conf")
+			tt.change(&now)
+			if tt.lost {
+				borrowed = config.Borrowed{Unknown: true}
+			}
+			d := config.Scan("wg0.conf", []byte(file))
+			_, told := d.Update(now, borrowed, parseAddress)
+			if got := string(d.Bytes()); got != tt.want {
+				t.Errorf("saved:\n%s\nwant:\n%s", got, tt.want)
+			}
+			if strings.Join(told, "\n") != tt.told {
+				t.Errorf("told %q, want %q", told, tt.told)
+			}
+		})
 	}
 }
 
@@ -169,25 +227,30 @@ func TestUpdateKeysOfHooks(t *testing.T) {
 func FuzzUpdate(f *testing.F) {
 	addFiles(f)
 	f.Add([]byte(saved))
+	f.Add([]byte(strings.Replace(saved, "AllowedIPs = 10.8.0.3/32", "AllowedIPs = 10.8.0.2/31\nExcludedIPs = 10.8.0.2\nPresharedKeyFile = x", 1)))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		if bytes.IndexByte(src, 0) >= 0 {
 			t.Skip("bash drops NULs, wg ends a line there: such a file has no one meaning")
 		}
-		if _, err := config.Decode("f", src, config.Options{Dialect: config.Quick}); err != nil {
+		c, err := config.Decode("f", src, config.Options{Dialect: config.Quick})
+		if err != nil {
 			t.Skip("not a file that a tunnel comes from")
 		}
 		if bytes.Contains(src, []byte("private-key")) || bytes.Contains(src, []byte("preshared-key")) {
 			t.Skip("its keys may be a hook's")
 		}
+		if c.Quick.PrivateKeyFile.Text != "" || c.Quick.PrivateKeyCommand.Text != "" {
+			t.Skip("its key is elsewhere")
+		}
 		live := asSaved(t)
 		d := config.Scan("f", src)
-		d.Update(live, parseAddress)
+		d.Update(live, config.Borrowed{}, parseAddress)
 		once := d.Bytes()
-		d.Update(live, parseAddress)
+		d.Update(live, config.Borrowed{}, parseAddress)
 		if twice := d.Bytes(); !bytes.Equal(once, twice) {
 			t.Fatalf("%q\nonce  %q\ntwice %q", src, once, twice)
 		}
-		c, err := config.Decode("f", once, config.Options{Dialect: config.Quick})
+		c, err = config.Decode("f", once, config.Options{Dialect: config.Quick})
 		if err != nil {
 			t.Fatalf("%q became %q: %v", src, once, err)
 		}

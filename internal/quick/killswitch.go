@@ -304,6 +304,11 @@ func (r *transition) resolve(ctx context.Context) error {
 			}
 		}
 	}
+	if err == nil && !r.Outside {
+		for _, line := range r.t.loops() {
+			r.Say(line)
+		}
+	}
 	if err == nil || ctx.Err() != nil {
 		return err
 	}

@@ -125,6 +125,10 @@ type Session struct {
 	// last as its file wants it, but for what full tunnels need.
 	KeepRuntime bool
 
+	// Outside says that the device's packets go by another network namespace
+	// than its link is in.
+	Outside bool
+
 	unrecorded  bool
 	anyEndpoint bool // endpoints of the file don't matter
 }
@@ -290,7 +294,7 @@ func (s *Session) Down(ctx context.Context, t *Tunnel) error {
 		s.Say(fmt.Sprintf("[!] The link `%s' is gone. What is left of the tunnel is removed; the PreDown hooks are not run.", t.Dev))
 	}
 	if failed == nil && t.Save != nil && whole {
-		failed = s.Save(ctx, t.Dev, t.Save)
+		failed = s.Save(ctx, t.Dev, t.Save, t.Borrowed)
 	}
 	if failed != nil && whole {
 		return failed

@@ -5,6 +5,7 @@ package quick
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -13,8 +14,9 @@ import (
 )
 
 // Save writes the tunnel dev, as it is now, into its file, which doc is the
-// text of. All stays in the file that still holds.
-func (s *Session) Save(ctx context.Context, dev string, doc *config.Document) error {
+// text of. All stays in the file that still holds, and what is borrowed from
+// elsewhere stays there.
+func (s *Session) Save(ctx context.Context, dev string, doc *config.Document, borrowed config.Borrowed) error {
 	if err := s.requireDevice(ctx, dev); err != nil {
 		return err
 	}
@@ -23,7 +25,13 @@ func (s *Session) Save(ctx context.Context, dev string, doc *config.Document) er
 		return err
 	}
 	live.Addresses = withoutLinkLocal(live.Addresses, addressesOf(doc))
-	doc.Update(live, parseAddress)
+	if _, elsewhere := doc.Update(live, borrowed, parseAddress); len(elsewhere) > 0 {
+		line := "[!] Not saved: " + elsewhere[0]
+		if more := len(elsewhere) - 1; more > 0 {
+			line += fmt.Sprintf("; and %d more such", more)
+		}
+		s.Say(line + ".")
+	}
 	return s.Tx.Apply(ctx, plan.Step{Do: plan.SaveConfig{Dev: dev, Path: doc.File, Text: doc.Bytes()}})
 }
 

@@ -31,7 +31,7 @@ func TestSave(t *testing.T) {
 	if err := w.AddLink(t.Context(), "wg0"); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.session().Save(t.Context(), "wg0", config.Scan("/etc/wireguard/wg0.conf", []byte(text))); err != nil {
+	if err := w.session().Save(t.Context(), "wg0", config.Scan("/etc/wireguard/wg0.conf", []byte(text)), config.Borrowed{}); err != nil {
 		t.Fatal(err)
 	}
 	want := strings.Replace(text, "Address = fe80::2/64\n", "Address = fe80::2/64\nAddress = 10.8.0.1/24\n", 1)

@@ -28,6 +28,8 @@ type Status struct {
 	Whole      bool
 	// Edits are what the file would have to say for the tunnel to be as it is.
 	Edits []config.Edit
+	// Elsewhere is what is otherwise and isn't for the file to say.
+	Elsewhere []string
 	// Steps are those of a reload, but for the device.
 	Steps []string
 	// Notes are what else a reload would say, as of changes by others.
@@ -90,7 +92,7 @@ func (s *Status) InTouch() bool {
 }
 
 // Drifted reports whether the tunnel isn't what its file says.
-func (s *Status) Drifted() bool { return len(s.Edits)+len(s.Steps) > 0 }
+func (s *Status) Drifted() bool { return len(s.Edits)+len(s.Elsewhere)+len(s.Steps) > 0 }
 
 // Status compares the tunnel with t, of whose file doc is the text. It changes
 // nothing.
@@ -133,7 +135,7 @@ func (s *Session) Status(ctx context.Context, t *Tunnel, doc *config.Document, n
 	if base != nil && base.Link == link.Index {
 		live.Addresses = but(live.Addresses, but(base.Addresses, t.Addresses)) // what hooks added belongs here
 	}
-	status.Edits = doc.Update(live, parseAddress)
+	status.Edits, status.Elsewhere = doc.Update(live, t.Borrowed, parseAddress)
 	status.Notes, status.Steps, err = s.rehearse(func(r *Session) error {
 		r.anyEndpoint = true // nothing has to be looked up
 		return r.Reload(ctx, t)

@@ -24,6 +24,7 @@ type Tunnel struct {
 	Config    string // its file's path
 	Device    device.Change
 	Names     []config.Name        // endpoints of Device's peers that are still to be resolved
+	Excluding []int                // those of Device's peers that have ExcludedIPs
 	Addresses []netip.Prefix       // host bits are kept
 	MTU       device.Optional[int] // bytes; absent: from the routes
 	Table     routing.Table
@@ -44,7 +45,8 @@ type Tunnel struct {
 
 	PeerNames map[keys.Key]string // by the file's comments, if they were read
 
-	Save *config.Document // its file, if that is to be written when it goes down
+	Save     *config.Document // its file, if that is to be written when it goes down
+	Borrowed config.Borrowed  // what of it isn't for that file
 }
 
 // CountHooks returns how many hooks there are.
@@ -54,6 +56,23 @@ func (t *Tunnel) CountHooks() int {
 
 // DropHooks leaves the hooks out.
 func (t *Tunnel) DropHooks() { t.PreUp, t.PostUp, t.PreDown, t.PostDown = nil, nil, nil, nil }
+
+// loops says which endpoints would be reached through the tunnel itself: what
+// is left of 0.0.0.0/0 gets ordinary routes, which its own packets take too.
+func (t *Tunnel) loops() (lines []string) {
+	if t.Table.Off() || t.Device.Fwmark.Value != 0 { // with a mark, it may be cared for
+		return nil
+	}
+	for _, i := range t.Excluding {
+		p := &t.Device.Peers[i]
+		for _, ip := range p.AllowedIPs {
+			if addr := p.Endpoint.Addr(); ip.Contains(addr) {
+				lines = append(lines, fmt.Sprintf("[!] The endpoint %v is among the allowed IPs of its peer, so the tunnel's own packets would go into the tunnel. Add %[1]v to its ExcludedIPs.", addr))
+			}
+		}
+	}
+	return lines
+}
 
 // An Error is what is wrong with wg-quick's own keys in a file.
 type Error struct {
@@ -78,11 +97,12 @@ func (e *Error) Original() []string { return e.original }
 func NewTunnel(dev, path string, c *config.Config, tables func(name string) (uint32, bool)) (*Tunnel, error) {
 	q := &c.Quick
 	t := &Tunnel{
-		Dev: dev, Config: path, Device: c.Change, Names: c.Names,
+		Dev: dev, Config: path, Device: c.Change, Names: c.Names, Excluding: c.Excluding,
 		DNS: texts(q.DNS), Search: texts(q.Search), Variables: variables(dev, path, q),
 		PreUp: q.PreUp, PostUp: q.PostUp, PreDown: q.PreDown, PostDown: q.PostDown,
 	}
-	if len(c.PeerInfo) == len(c.Peers) && len(c.Peers) > 0 {
+	if len(c.PeerInfo) == len(c.Peers) {
+		t.Borrowed = c.Borrowed(path)
 		t.PeerNames = map[keys.Key]string{}
 		for i, info := range c.PeerInfo {
 			if info.Name != "" {
