@@ -41,9 +41,12 @@ func keyRepeated(s *subject, report func(Finding)) {
 	next := 0
 	var section config.Pos
 	for _, v := range s.Settings {
-		for next < len(s.Headers) && s.Headers[next].Pos.Line < v.Pos.Line {
+		for next < len(s.Headers) && s.Headers[next].Pos.File == v.Pos.File && s.Headers[next].Pos.Line < v.Pos.Line {
 			section = s.Headers[next].Pos
 			next++
+		}
+		if v.Peer >= 0 { // perhaps of an included file
+			section = s.peers[v.Peer].pos
 		}
 		if !slices.Contains(oneOf, v.Key) {
 			continue
