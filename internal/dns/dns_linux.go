@@ -5,8 +5,10 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,6 +99,41 @@ func (r *Resolver) detect(ctx context.Context, s plan.DNSSettings) plan.DNSBacke
 	}
 	return plan.ResolvFile
 }
+
+// Works returns why a backend would not take name servers now, nil if nothing
+// is known against it. It changes nothing.
+func (r *Resolver) Works(ctx context.Context, backend plan.DNSBackend) error {
+	switch backend {
+	case plan.Resolvconf:
+		path, err := exec.LookPath("resolvconf")
+		if err != nil || !isResolvectl(path) {
+			return err
+		}
+		fallthrough
+	case plan.Resolved:
+		if !hasResolved(ctx) {
+			return &resolvedError{"the system bus", errAbsent}
+		}
+		return nil
+	}
+	h, err := os.OpenFile(r.resolvConf, os.O_RDWR, 0)
+	if err == nil {
+		return h.Close()
+	}
+	if target, noLink := os.Readlink(r.resolvConf); errors.Is(err, fs.ErrNotExist) && noLink == nil {
+		return fileFailure(ctx, r.resolvConf, &danglingError{target})
+	}
+	for dir := filepath.Dir(r.resolvConf); errors.Is(err, fs.ErrNotExist) && dir != "/"; dir = filepath.Dir(dir) { // it would be made
+		err = unix.Access(dir, unix.W_OK)
+	}
+	if err != nil {
+		return fileFailure(ctx, r.resolvConf, err)
+	}
+	return nil
+}
+
+// errAbsent is why systemd-resolved isn't asked.
+var errAbsent = errors.New("it isn't there, and isn't started when asked")
 
 // isResolvectl reports whether a resolvconf is systemd's.
 func isResolvectl(path string) bool {

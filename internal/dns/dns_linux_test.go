@@ -266,3 +266,38 @@ func TestDone(t *testing.T) {
 	}
 	s.absent("etc/resolv.conf")
 }
+
+// What is known against each backend is told, and nothing is changed.
+func TestWorks(t *testing.T) {
+	s := newSandbox(t)
+	r := s.resolver("")
+	resolvConf := "etc/resolv.conf"
+	expect := func(name string, backend plan.DNSBackend, want string) {
+		t.Helper()
+		err := r.Works(t.Context(), backend)
+		if got := fmt.Sprint(err); want == "" && err != nil || !strings.Contains(got, want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+	expect("no file, which would be made", plan.ResolvFile, "")
+	if _, err := os.Lstat(s.path(resolvConf)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file was made: %v", err)
+	}
+	s.link("nowhere", resolvConf)
+	expect("a link to nothing", plan.ResolvFile, "it is a link to nowhere, which isn't there")
+	s.remove(resolvConf)
+	s.write(resolvConf, "nameserver 192.0.2.1\n", 0o644)
+	expect("a file", plan.ResolvFile, "")
+	s.must(os.Mkdir(s.path("etc/directory"), 0o755))
+	s.remove(resolvConf)
+	s.link("directory", resolvConf)
+	expect("a directory", plan.ResolvFile, "is a directory")
+	expect("no resolved", plan.Resolved, "it isn't there, and isn't started when asked")
+	expect("no resolvconf", plan.Resolvconf, exec.ErrNotFound.Error())
+	s.write("bin/resolvconf", "#!/bin/sh\nexit 1\n", 0o755)
+	expect("a resolvconf", plan.Resolvconf, "")
+	s.remove("bin/resolvconf")
+	s.write("bin/resolvectl", "#!/bin/sh\nexit 1\n", 0o755)
+	s.link("resolvectl", "bin/resolvconf")
+	expect("systemd's resolvconf, without resolved", plan.Resolvconf, "it isn't there")
+}

@@ -56,6 +56,23 @@ func (f *Firewall) Kind(context.Context) string {
 	return plan.NFT
 }
 
+// Works returns why there is no packet filter for the rules of full tunnels,
+// an [*UnavailableError]; nil if nothing is known against it.
+func (f *Firewall) Works(context.Context) error {
+	if f.probe(); f.noRules == nil {
+		return nil
+	}
+	var none error
+	for _, variant := range f.variants {
+		_, err := find(variant, false)
+		if err == nil {
+			return nil
+		}
+		none = err
+	}
+	return &UnavailableError{NFT: f.noRules, IPTables: none}
+}
+
 // probe asks once whether the kernel has nf_tables.
 func (f *Firewall) probe() {
 	if f.probed {

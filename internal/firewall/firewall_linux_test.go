@@ -653,3 +653,23 @@ func TestNotPermitted(t *testing.T) {
 		t.Errorf("DelRules: %v, want ErrPermission", err)
 	}
 }
+
+// Without nf_tables it takes an iptables.
+func TestWorks(t *testing.T) {
+	f := New()
+	f.probed, f.noRules, f.variants = true, unix.EPROTONOSUPPORT, []string{"-of-nobody"}
+	err := f.Works(t.Context())
+	if u, ok := errors.AsType[*UnavailableError](err); !ok || !errors.Is(u.IPTables, exec.ErrNotFound) || u.NFT != unix.EPROTONOSUPPORT {
+		t.Errorf("without either: %v", err)
+	}
+	f.noRules = nil
+	if err := f.Works(t.Context()); err != nil {
+		t.Errorf("with nf_tables: %v", err)
+	}
+	if _, err := find("", false); err == nil {
+		f.noRules, f.variants = unix.EPROTONOSUPPORT, []string{"-of-nobody", ""}
+		if err := f.Works(t.Context()); err != nil {
+			t.Errorf("with iptables: %v", err)
+		}
+	}
+}

@@ -192,6 +192,16 @@ func createTUN(dev string) (*os.File, error) {
 	return nil, fmt.Errorf("link %s: %w", dev, err)
 }
 
+// CanMakeTUN returns why the embedded device couldn't open what links are made
+// with, a [*TUNError]; nil if it could. It makes none.
+func CanMakeTUN() error {
+	f, err := os.OpenFile(tunPath, os.O_RDWR, 0)
+	if err != nil {
+		return openError(err)
+	}
+	return f.Close()
+}
+
 func openError(err error) *TUNError {
 	e := &TUNError{Err: err}
 	if p, ok := errors.AsType[*os.PathError](err); ok {
