@@ -63,22 +63,41 @@ func (a *app) locked(ctx context.Context, dev string, f func() error) error {
 	return f()
 }
 
-// session calls f with a session on the host.
-func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error {
+// onHost calls f with the host.
+func (a *app) onHost(f func(h host) error) error {
 	k, err := rtnl.Open()
 	if err != nil {
 		return err
 	}
 	defer k.Close()
 	h := host{k, firewall.New(), dns.New(a.LookupEnv, a.Err), netlinkwg.New(), a, k}
-	names := config.Resolver(resolve.New(ctx, a.LookupEnv, a.Err))
 	if a.home != nil {
 		if h.birth, err = a.home.openBirth(); err != nil {
 			return err
 		}
 		defer h.birth.Close()
-		h.Resolver, names = dns.NewFile(a.home.resolvConf()), outside{names}
+		h.Resolver = dns.NewFile(a.home.resolvConf())
 	}
+	return f(h)
+}
+
+// names returns what resolves names of endpoints, with the environment that
+// lookupEnv tells of.
+func (a *app) names(ctx context.Context, lookupEnv func(string) (string, bool)) config.Resolver {
+	names := resolve.New(ctx, lookupEnv, a.Err)
+	if a.home != nil {
+		return outside{names}
+	}
+	return names
+}
+
+// session calls f with a session on the host.
+func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error {
+	return a.onHost(func(h host) error { return f(a.sessionOn(ctx, h)) })
+}
+
+// sessionOn returns a session on the host h.
+func (a *app) sessionOn(ctx context.Context, h host) *quick.Session {
 	s := &quick.Session{
 		Tx: &plan.Tx{
 			Host: &plan.Host{
@@ -89,7 +108,7 @@ func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error
 		},
 		Look:        h,
 		Journal:     newJournal(runDir),
-		Names:       resolve.New(ctx, a.LookupEnv, a.Err),
+		Names:       a.names(ctx, a.LookupEnv),
 		Say:         a.say,
 		Userspace:   a.Getenv("WG_QUICK_USERSPACE_IMPLEMENTATION"),
 		KeepRuntime: a.keepRuntime,
@@ -101,7 +120,7 @@ func (a *app) session(ctx context.Context, f func(s *quick.Session) error) error
 	if a.dryRun {
 		s = s.Rehearsal()
 	}
-	return f(s)
+	return s
 }
 
 // DelLink implements [plan.Links]: it waits for the program behind the link,

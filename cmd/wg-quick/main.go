@@ -195,6 +195,8 @@ func (a *app) subcommands() []*cobra.Command {
 		a.subcommand("status [CONFIG_FILE|INTERFACE...]", "says how tunnels are: exit status 0 healthy, 3 not what the file says, 4 not up, 5 no fresh handshake", a.status, asJSON),
 		a.check(),
 		a.allowedIPs(),
+		a.routeCommand(),
+		a.doctorCommand(),
 	)
 }
 

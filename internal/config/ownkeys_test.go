@@ -40,7 +40,7 @@ func TestKeysOfOurs(t *testing.T) {
 		if got := string(d.Strip()); got != "[Interface]\nListenPort = 1\n\n" {
 			t.Errorf("%s: stripped is %q", line, got)
 		}
-		d.Update(Live{ListenPort: 1}, nil)
+		d.Update(Live{ListenPort: 1}, Borrowed{}, nil)
 		if got := string(d.Bytes()); got != text {
 			t.Errorf("%s: saved is %q", line, got)
 		}

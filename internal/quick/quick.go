@@ -328,7 +328,7 @@ func (s *Session) found(ctx context.Context, t *Tunnel) (*Record, Link, error) {
 	if r != nil && (link.Index == 0 || r.made(link)) {
 		return r, link, nil
 	}
-	if err := s.requireDevice(ctx, t.Dev); err != nil {
+	if err := s.RequireDevice(ctx, t.Dev); err != nil {
 		_, refused := errors.AsType[*Refusal](err)
 		if refused && r != nil {
 			return r, Link{}, nil // there is another link of that name, not ours to delete
@@ -397,7 +397,8 @@ func (s *Session) resolvconf(ctx context.Context, t *Tunnel) *plan.DNSSettings {
 	return &dns
 }
 
-func (s *Session) requireDevice(ctx context.Context, dev string) error {
+// RequireDevice refuses if dev is no WireGuard device with a link here.
+func (s *Session) RequireDevice(ctx context.Context, dev string) error {
 	names, err := s.Look.Devices(ctx)
 	if err != nil {
 		return err

@@ -208,7 +208,7 @@ func (s *Session) Replace(ctx context.Context, t *Tunnel) error {
 	case link.Index == 0, record != nil && record.Phase != Up && record.made(link):
 		return s.Up(ctx, t)
 	case record == nil || !record.made(link):
-		if err := s.requireDevice(ctx, t.Dev); err != nil {
+		if err := s.RequireDevice(ctx, t.Dev); err != nil {
 			return alreadyExists(t.Dev)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // text of. All stays in the file that still holds, and what is borrowed from
 // elsewhere stays there.
 func (s *Session) Save(ctx context.Context, dev string, doc *config.Document, borrowed config.Borrowed) error {
-	if err := s.requireDevice(ctx, dev); err != nil {
+	if err := s.RequireDevice(ctx, dev); err != nil {
 		return err
 	}
 	live, err := s.Look.Live(ctx, dev)
