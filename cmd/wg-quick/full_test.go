@@ -202,3 +202,37 @@ func inside(t *testing.T, names ...string) (pids []int) {
 	}
 	return pids
 }
+
+// What a full tunnel excludes goes by the host's other routes, also to its own
+// endpoint, and nothing of that is left behind.
+func TestFullTunnelExcludes(t *testing.T) {
+	isolated(t, func(s *site) {
+		s.withResolvconf()
+		before := s.state()
+		path := s.file("wg0", fullOwn, "0.0.0.0/0, ::/0\nExcludedIPs = 198.51.100.0/24, 10.99.0.0/16, 2001:db8:99::/48\nEndpoint = 203.0.113.7:51820")
+		got := s.asPlanned("up", path)
+		if got.status != 0 || !strings.Contains(got.err, "[#] ip -4 route add throw 198.51.100.0/24 table 51820\n") {
+			t.Fatalf("up: %+v", got)
+		}
+		for dst, want := range map[string]string{
+			"198.51.100.9": "via 192.0.2.1 dev uplink", "10.99.1.1": "via 192.0.2.1 dev uplink", "2001:db8:99::1": "via 2001:db8:1::1 dev uplink",
+			"198.51.101.9": "dev wg0 table 51820", "2001:db8:9a::1": "dev wg0 table 51820", "203.0.113.9": "dev wg0 table 51820",
+			"203.0.113.7 mark 51820": "via 192.0.2.1 dev uplink",
+		} {
+			if got := s.ip("route get " + dst); !strings.Contains(got, want) {
+				t.Errorf("the way to %s is %s, want %s", dst, got, want)
+			}
+		}
+		if got := s.sh("wg show wg0 allowed-ips"); strings.Contains(got, "0.0.0.0/0") || !strings.Contains(got, "198.51.101.0/24") {
+			t.Errorf("the allowed IPs are %s", got)
+		}
+		if got := s.wgQuick("status", path); got.status != 0 && got.status != 5 || strings.Contains(got.out, "would") {
+			t.Errorf("status: %+v", got)
+		}
+		s.ip("link delete wg0") // which doesn't take along what is excepted
+		if got := s.wgQuick("down", path); got.status != 0 {
+			t.Errorf("down: %+v", got)
+		}
+		s.same(before)
+	})
+}

@@ -385,18 +385,18 @@ func TestSaveElsewhere(t *testing.T) {
 // ExcludedIPs that leave the endpoint in are told: nothing would go.
 func TestExcludedEndpoint(t *testing.T) {
 	isolated(t, func(s *site) {
-		path := s.file("wg0", ordinary, "0.0.0.0/0\nExcludedIPs = 10.0.0.0/8, 192.168.0.0/16\nEndpoint = 203.0.113.5:51820")
+		path := s.file("wg0", ordinary, "8.0.0.0/5, 203.0.113.0/24\nExcludedIPs = 10.0.0.0/8\nEndpoint = 203.0.113.5:51820")
 		r := s.wgQuick("up", path)
 		want := "[!] The endpoint 203.0.113.5 is among the allowed IPs of its peer, so the tunnel's own packets would go into the tunnel. Add 203.0.113.5 to its ExcludedIPs.\n"
 		if r.status != 0 || !strings.Contains(r.err, want) {
 			t.Errorf("up: exit status %d\n%s", r.status, r.err)
 		}
-		for route, is := range map[string]bool{"10.0.0.0/8": false, "11.0.0.0/8": true, "default": false, "192.168.0.0/16": false} {
+		for route, is := range map[string]bool{"10.0.0.0/8": false, "11.0.0.0/8": true, "default": false} {
 			if got := strings.Contains("\n"+s.ip("-4 route show dev wg0"), "\n"+route+" "); got != is {
 				t.Errorf("there is a route to %s: %v", route, got)
 			}
 		}
-		s.file("wg0", ordinary, "0.0.0.0/0\nExcludedIPs = 10.0.0.0/8, 192.168.0.0/16, 203.0.113.5\nEndpoint = 203.0.113.5:51820")
+		s.file("wg0", ordinary, "8.0.0.0/5, 203.0.113.0/24\nExcludedIPs = 10.0.0.0/8, 203.0.113.5\nEndpoint = 203.0.113.5:51820")
 		if r := s.wgQuick("reload", path); r.status != 0 || strings.Contains(r.err, "[!]") {
 			t.Errorf("reload: exit status %d\n%s", r.status, r.err)
 		}
@@ -405,13 +405,13 @@ func TestExcludedEndpoint(t *testing.T) {
 			t.Error(r.err)
 		}
 		s.ip("netns add app")
-		s.file("wg0", ordinary, "0.0.0.0/0\nExcludedIPs = 10.0.0.0/8\nEndpoint = 203.0.113.5:51820")
+		s.file("wg0", ordinary, "8.0.0.0/5, 203.0.113.0/24\nExcludedIPs = 10.0.0.0/8\nEndpoint = 203.0.113.5:51820")
 		for _, verb := range []string{"up", "down"} {
 			if r := s.wgQuick("--netns", "app", verb, path); r.status != 0 || strings.Contains(r.err, "[!]") {
 				t.Errorf("%s: exit status %d\n%s", verb, r.status, r.err)
 			}
 		}
-		s.file("wg0", ordinary, "0.0.0.0/0\nExcludedIPs = 10.0.0.0/8, 203.0.113.5\nEndpoint = 203.0.113.5:51820")
+		s.file("wg0", ordinary, "8.0.0.0/5, 203.0.113.0/24\nExcludedIPs = 10.0.0.0/8, 203.0.113.5\nEndpoint = 203.0.113.5:51820")
 		if r := s.wgQuick("up", path); r.status != 0 || strings.Contains(r.err, "[!]") {
 			t.Errorf("up: exit status %d\n%s", r.status, r.err)
 		}

@@ -26,7 +26,7 @@ type Config struct {
 	Name          string       // the interface's, from a comment
 	PeerInfo      []PeerInfo   // beside Peers, if it was asked for
 	Names         []Name       // endpoints that are still to be resolved
-	Excluding     []int        // the peers that have ExcludedIPs
+	Excluding     []Exclusion  // of the peers that have ExcludedIPs
 	Included      []File       // whose peers come after the file's own
 	Settings      []Setting    // if they were asked for, in the order of the file
 	Headers       []Header     // likewise
@@ -46,6 +46,14 @@ type Header struct {
 	Pos   Pos
 	Peer  int  // whose section it begins: the index among the peers, or -1
 	Wrong bool // it isn't one as it is written
+}
+
+// An Exclusion is what a peer's ExcludedIPs took from its allowed IPs.
+type Exclusion struct {
+	Peer int            // whose it is: the index among the peers
+	IPs  []netip.Prefix // what was taken
+	// Default4 and Default6 say that all of a family was allowed before.
+	Default4, Default6 bool
 }
 
 // A Name is an endpoint that takes a look-up, at its place in the file.

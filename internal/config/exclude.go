@@ -119,7 +119,12 @@ func (d *decoder) exclude() {
 	for i, prefix := range left {
 		p.AllowedIPs[i].Prefix = prefix
 	}
-	d.config.Excluding = append(d.config.Excluding, len(d.config.Peers)-1)
+	e := Exclusion{Peer: len(d.config.Peers) - 1, IPs: Exclude(all, nil)}
+	for _, p := range allowed {
+		e.Default4 = e.Default4 || p.Bits() == 0 && p.Addr().Is4()
+		e.Default6 = e.Default6 || p.Bits() == 0 && p.Addr().Is6()
+	}
+	d.config.Excluding = append(d.config.Excluding, e)
 }
 
 func (d *decoder) warnAt(pos Pos, text, hint string) {

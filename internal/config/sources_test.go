@@ -106,7 +106,7 @@ func TestDecodeSources(t *testing.T) {
 	if len(c.Names) != 1 || c.Names[0].Peer != 1 || c.Names[0].Text != "bob.example:2" {
 		t.Errorf("names to resolve: %v", c.Names)
 	}
-	if !slices.Equal(c.Excluding, []int{0, 1}) {
+	if e := c.Excluding; len(e) != 2 || e[0].Peer != 0 || e[1].Peer != 1 || e[0].Default4 || fmt.Sprint(e[1].IPs) != "[10.1.0.0/17]" {
 		t.Errorf("Excluding = %v", c.Excluding)
 	}
 	if p := c.PeerInfo[1]; p.Name != "bob" || p.Pos != (config.Pos{File: "peers", Line: 8, Col: 1}) {

@@ -40,8 +40,8 @@ func StripExtended(file string, src []byte, c *Config) []byte {
 		s.peers[Pos{File: p.Pos.File, Line: p.Pos.Line}] = i
 	}
 	s.excluding = make(map[int]bool, len(c.Excluding))
-	for _, i := range c.Excluding {
-		s.excluding[i] = true
+	for _, e := range c.Excluding {
+		s.excluding[e.Peer] = true
 	}
 	s.file(Scan(file, src))
 	for _, f := range c.Included {

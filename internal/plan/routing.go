@@ -64,6 +64,9 @@ type DefaultRoute struct {
 	V6    bool
 	Table uint32
 	Rules []Rule
+	// Except are networks that it isn't for. What is for them is looked up as
+	// if the table weren't there.
+	Except []netip.Prefix `json:",omitempty"`
 }
 
 // Route returns the default route itself.
@@ -118,7 +121,11 @@ func (o SetSysctl) Apply(ctx context.Context, h *Host) error {
 // Lines implements [Op].
 func (o AddDefault) Lines() iter.Seq[string] {
 	r := o.Route()
-	lines := []string{r.line("add", r.Dst[0])}
+	var lines []string
+	for _, dst := range o.Except {
+		lines = append(lines, o.throwLine("add", dst))
+	}
+	lines = append(lines, r.line("add", r.Dst[0]))
 	for _, rule := range o.Rules {
 		lines = append(lines, rule.line("add"))
 	}
@@ -132,7 +139,15 @@ func (o DelDefault) Lines() iter.Seq[string] {
 		lines = append(lines, rule.line("delete"))
 	}
 	r := o.Route()
-	return slices.Values(append(lines, r.line("delete", r.Dst[0])))
+	lines = append(lines, r.line("delete", r.Dst[0]))
+	for _, dst := range o.Except {
+		lines = append(lines, o.throwLine("delete", dst))
+	}
+	return slices.Values(lines)
+}
+
+func (d DefaultRoute) throwLine(verb string, dst netip.Prefix) string {
+	return fmt.Sprintf("ip %s route %s throw %v table %d", familyFlag(d.V6), verb, dst, d.Table)
 }
 
 // Lines implements [Op].

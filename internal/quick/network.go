@@ -77,11 +77,12 @@ func (r *transition) network(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	addresses, allowed := t.Addresses, peers.AllowedIPs
+	addresses := t.Addresses
+	allowed, except := t.withDefaults(peers.AllowedIPs)
+	r.warnNarrow(allowed)
 	if reason := r.Look.NoIPv6(ctx, t.Dev); reason != "" {
 		addresses, allowed = r.onlyIPv4(reason, addresses, allowed)
 	}
-	r.warnNarrow(peers.AllowedIPs)
 	if err := r.addresses(ctx, addresses); err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func (r *transition) network(ctx context.Context) error {
 	}
 	v4, v6 := routing.DefaultRoutes(t.Table, allowed)
 	if v4 || v6 || len(r.have.Defaults) > 0 {
-		err := r.Journal.Exclusive(ctx, func() error { return r.full(ctx, peers.Mark, v4, v6) })
+		err := r.Journal.Exclusive(ctx, func() error { return r.full(ctx, peers.Mark, v4, v6, except) })
 		if err != nil {
 			return err
 		}
@@ -216,8 +217,9 @@ func (r *transition) onlyIPv4(reason string, addresses, allowed []netip.Prefix) 
 
 // full sets up a full tunnel: the mark of the device's own packets, what the
 // packet filters need to let their answers in, and last the default routes.
-// Without a default route it takes all of that away.
-func (r *transition) full(ctx context.Context, current uint32, v4, v6 bool) error {
+// Without a default route it takes all of that away. The networks of except
+// don't go through it.
+func (r *transition) full(ctx context.Context, current uint32, v4, v6 bool, except []netip.Prefix) error {
 	dev, want := r.t.Dev, r.have
 	want.Firewall, want.Defaults = nil, nil
 	policy, err := r.Look.Policy(ctx)
@@ -239,7 +241,7 @@ func (r *transition) full(ctx context.Context, current uint32, v4, v6 bool) erro
 		}
 		return r.unmark(ctx, current, chosen)
 	}
-	mark, table, err := r.choose(policy, current, v4, v6)
+	mark, table, err := r.choose(policy, current, v4, v6, except)
 	if err != nil {
 		return err
 	}
@@ -266,6 +268,7 @@ func (r *transition) full(ctx context.Context, current uint32, v4, v6 bool) erro
 		}
 		want.Firewall = append(want.Firewall, rules)
 		d := routing.DefaultOver(policy, dev, family.v6, mark, table)
+		d.Except = ofFamily(except, family.v6)
 		for _, had := range r.have.Defaults {
 			if had.V6 == family.v6 && had.Table == table && markOf([]plan.DefaultRoute{had}) == mark && policy.Has(had) {
 				d = had
@@ -279,22 +282,62 @@ func (r *transition) full(ctx context.Context, current uint32, v4, v6 bool) erro
 // choose returns the mark and the table of a full tunnel. The table stays if
 // the mark does. But if others took a part of what leads there away, it is
 // another one: so all is there anew before the rest goes.
-func (r *transition) choose(policy *routing.Policy, current uint32, v4, v6 bool) (mark, table uint32, err error) {
+func (r *transition) choose(policy *routing.Policy, current uint32, v4, v6 bool, except []netip.Prefix) (mark, table uint32, err error) {
 	mark = cmp.Or(current, markOf(r.have.Defaults))
-	whole := true
+	whole, same := true, true
 	for _, had := range r.have.Defaults {
 		if markOf([]plan.DefaultRoute{had}) == mark {
 			table = had.Table
 			whole = whole && policy.Has(had)
+			same = same && slices.Equal(had.Except, ofFamily(except, had.V6))
 		}
 	}
-	if table != 0 && whole {
+	if table != 0 && whole && same {
 		return mark, table, nil
 	}
-	if table != 0 {
+	if table != 0 && !whole {
 		r.drift.note("the rules of the default route, removed", false)
 	}
 	return routing.ChooseMark(policy, mark, v4, v6)
+}
+
+// withDefaults returns the allowed IPs with a default route in place of what
+// ExcludedIPs left of it, and the networks that it isn't for.
+func (t *Tunnel) withDefaults(allowed []netip.Prefix) (list, except []netip.Prefix) {
+	left := map[netip.Prefix]bool{}
+	var defaults []netip.Prefix
+	for _, e := range t.Excluding {
+		for _, family := range []struct {
+			is bool
+			p  netip.Prefix
+		}{{e.Default4, netip.PrefixFrom(netip.IPv4Unspecified(), 0)}, {e.Default6, netip.PrefixFrom(netip.IPv6Unspecified(), 0)}} {
+			if !family.is || !t.Table.Auto() || slices.Contains(defaults, family.p) || slices.Contains(allowed, family.p) {
+				continue
+			}
+			v6 := family.p.Addr().Is6()
+			for _, ip := range t.Device.Peers[e.Peer].AllowedIPs {
+				if ip.Addr().Is6() == v6 {
+					left[ip.Masked()] = true
+				}
+			}
+			defaults = append(defaults, family.p)
+			except = append(except, ofFamily(e.IPs, v6)...)
+		}
+	}
+	if len(defaults) == 0 {
+		return allowed, nil
+	}
+	list = slices.DeleteFunc(slices.Clone(allowed), func(p netip.Prefix) bool { return left[p] })
+	return append(list, defaults...), except
+}
+
+func ofFamily(list []netip.Prefix, v6 bool) (some []netip.Prefix) {
+	for _, p := range list {
+		if p.Addr().Is6() == v6 {
+			some = append(some, p)
+		}
+	}
+	return some
 }
 
 // markOf returns the mark of the packets that default routes are not for.

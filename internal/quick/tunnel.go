@@ -24,7 +24,7 @@ type Tunnel struct {
 	Config    string // its file's path
 	Device    device.Change
 	Names     []config.Name        // endpoints of Device's peers that are still to be resolved
-	Excluding []int                // those of Device's peers that have ExcludedIPs
+	Excluding []config.Exclusion   // of those of Device's peers that have ExcludedIPs
 	Addresses []netip.Prefix       // host bits are kept
 	MTU       device.Optional[int] // bytes; absent: from the routes
 	Table     routing.Table
@@ -63,10 +63,14 @@ func (t *Tunnel) loops() (lines []string) {
 	if t.Table.Off() || t.Device.Fwmark.Value != 0 { // with a mark, it may be cared for
 		return nil
 	}
-	for _, i := range t.Excluding {
-		p := &t.Device.Peers[i]
+	for _, e := range t.Excluding {
+		p := &t.Device.Peers[e.Peer]
 		for _, ip := range p.AllowedIPs {
-			if addr := p.Endpoint.Addr(); ip.Contains(addr) {
+			addr := p.Endpoint.Addr()
+			if t.Table.Auto() && (addr.Is4() && e.Default4 || addr.Is6() && e.Default6) {
+				continue // a full tunnel's own packets have a mark
+			}
+			if ip.Contains(addr) {
 				lines = append(lines, fmt.Sprintf("[!] The endpoint %v is among the allowed IPs of its peer, so the tunnel's own packets would go into the tunnel. Add %[1]v to its ExcludedIPs.", addr))
 			}
 		}

@@ -228,6 +228,19 @@ func route(b []byte, index int, table uint32, dst netip.Prefix) []byte {
 	return attr32(b, unix.RTA_OIF, uint32(index))
 }
 
+// throw appends the message of a route that ends the look-up in a table, so that
+// it goes on with the next rule.
+func throw(b []byte, table uint32, dst netip.Prefix) []byte {
+	small := byte(unix.RT_TABLE_UNSPEC)
+	if table <= 255 {
+		small = byte(table)
+	}
+	b = append(b, family(dst), byte(dst.Bits()), 0, 0, small, unix.RTPROT_BOOT, unix.RT_SCOPE_UNIVERSE, unix.RTN_THROW)
+	b = append(b, 0, 0, 0, 0) // no flags
+	b = attr(b, unix.RTA_DST, dst.Addr().AsSlice())
+	return attr32(b, unix.RTA_TABLE, table)
+}
+
 func family(p netip.Prefix) byte {
 	if p.Addr().Is4() {
 		return unix.AF_INET

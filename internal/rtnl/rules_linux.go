@@ -25,9 +25,13 @@ func (k *Kernel) AddDefault(_ context.Context, d plan.DefaultRoute) error {
 		return err
 	}
 	r := d.Route()
-	requests := []request{{unix.RTM_NEWROUTE, unix.NLM_F_CREATE | unix.NLM_F_EXCL, func(b []byte) []byte {
+	var requests []request
+	for _, dst := range d.Except {
+		requests = append(requests, request{unix.RTM_NEWROUTE, unix.NLM_F_CREATE | unix.NLM_F_EXCL, func(b []byte) []byte { return throw(b, r.Table, dst) }})
+	}
+	requests = append(requests, request{unix.RTM_NEWROUTE, unix.NLM_F_CREATE | unix.NLM_F_EXCL, func(b []byte) []byte {
 		return route(b, index, r.Table, r.Dst[0])
-	}}}
+	}})
 	for _, one := range d.Rules {
 		requests = append(requests, request{unix.RTM_NEWRULE, unix.NLM_F_CREATE | unix.NLM_F_EXCL, func(b []byte) []byte {
 			// systemd-networkd removes all rules that aren't its own when it starts,
@@ -42,13 +46,18 @@ func (k *Kernel) AddDefault(_ context.Context, d plan.DefaultRoute) error {
 		return nil
 	}
 	added := d // without what failed, which may be another's
-	added.Rules = nil
+	added.Rules, added.Except = nil, nil
+	for i, dst := range d.Except {
+		if failed[i] == nil {
+			added.Except = append(added.Except, dst)
+		}
+	}
 	for i, one := range d.Rules {
-		if failed[i+1] == nil {
+		if failed[len(d.Except)+1+i] == nil {
 			added.Rules = append(added.Rules, one)
 		}
 	}
-	undo := k.delDefault(added, failed[0] == nil)
+	undo := k.delDefault(added, failed[len(d.Except)] == nil)
 	if errors.Is(undo, fs.ErrNotExist) {
 		undo = nil
 	}
@@ -68,11 +77,15 @@ func (k *Kernel) delDefault(d plan.DefaultRoute, withRoute bool) error {
 	for _, one := range slices.Backward(d.Rules) {
 		requests = append(requests, request{unix.RTM_DELRULE, 0, func(b []byte) []byte { return rule(b, one) }})
 	}
-	rules := len(requests)
-	// The link may be gone, and its routes with it.
+	defaultRoute := -1
+	// The link may be gone, and its routes with it; but not what is excepted.
+	r := d.Route()
 	if index, err := k.index(d.Dev); err == nil && withRoute {
-		r := d.Route()
+		defaultRoute = len(requests)
 		requests = append(requests, request{unix.RTM_DELROUTE, 0, func(b []byte) []byte { return route(b, index, r.Table, r.Dst[0]) }})
+	}
+	for _, dst := range d.Except {
+		requests = append(requests, request{unix.RTM_DELROUTE, 0, func(b []byte) []byte { return throw(b, r.Table, dst) }})
 	}
 	if len(requests) == 0 {
 		return nil
@@ -84,13 +97,16 @@ func (k *Kernel) delDefault(d plan.DefaultRoute, withRoute bool) error {
 	worst := -1
 	for i, err := range failed {
 		switch gone := errors.Is(err, fs.ErrNotExist); {
-		case err == nil, gone && i == rules:
+		case err == nil, gone && i == defaultRoute:
 		case worst < 0, !gone && errors.Is(failed[worst], fs.ErrNotExist):
 			worst = i
 		}
 	}
 	if worst < 0 {
 		return nil
+	}
+	if defaultRoute < 0 && worst >= len(d.Rules) {
+		worst++ // its line comes first
 	}
 	return lineError(plan.DelDefault{DefaultRoute: d}, worst, failed[worst])
 }

@@ -246,6 +246,11 @@ func (r *Recorder) AddDefault(ctx context.Context, d plan.DefaultRoute) error {
 	if err := r.add(route(dst, dst.Dst[0]), d.Dev); err != nil {
 		return err
 	}
+	for _, p := range d.Except { // they don't go with the link
+		if err := r.add("throw "+route(dst, p), ""); err != nil {
+			return err
+		}
+	}
 	for _, one := range d.Rules {
 		if err := r.add(rule(one), ""); err != nil {
 			return err
@@ -263,6 +268,9 @@ func (r *Recorder) DelDefault(ctx context.Context, d plan.DefaultRoute) error {
 	dst := d.Route()
 	delete(r.have, route(dst, dst.Dst[0]))
 	var missing error
+	for _, p := range d.Except {
+		missing = cmp.Or(missing, r.del("throw "+route(dst, p)))
+	}
 	for _, one := range d.Rules {
 		missing = cmp.Or(missing, r.del(rule(one)))
 		r.rules = slices.DeleteFunc(r.rules, func(have plan.Rule) bool { return have == one })
