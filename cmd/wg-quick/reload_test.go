@@ -18,10 +18,6 @@ var unimportant = regexp.MustCompile(`(?m)^.*(fe80|ff00|wgtools|/run/wireguard|r
 
 // sorted is the state of a site in a form that only depends on what there is.
 func (s *site) sorted() []string {
-	// The kernel first makes sure that nobody else has an address of IPv6.
-	if err := await(func() bool { return s.ip("-6 address show tentative") == "" }); err != nil {
-		s.t.Error(err)
-	}
 	// What leads into a full tunnel changes its table where it can't be changed
 	// in place.
 	state := strings.ReplaceAll(s.state(), "table 51821", "table 51820")

@@ -69,6 +69,10 @@ func (s *site) ip(args string) string {
 
 // state is all that a tunnel could change.
 func (s *site) state() string {
+	// The kernel first makes sure that nobody else has an address of IPv6.
+	if err := await(func() bool { return s.ip("-6 address show tentative") == "" }); err != nil {
+		s.t.Error(err)
+	}
 	var b strings.Builder
 	for _, batch := range []struct{ flags, commands string }{
 		{"-d -batch -", "link show\naddress show\nrule show\nroute show table all\n"},
