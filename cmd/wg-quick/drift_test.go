@@ -72,6 +72,7 @@ func TestReloadDrift(t *testing.T) {
 	for name, tt := range tests {
 		for _, keep := range []bool{false, true} {
 			t.Run(name+map[bool]string{true: ", kept"}[keep], func(t *testing.T) {
+				t.Parallel()
 				isolated(t, func(s *site) {
 					s.withResolvconf()
 					before := s.state()

@@ -158,6 +158,7 @@ func (a *app) command() *cobra.Command {
 		Args: cobra.ArbitraryArgs, RunE: func(*cobra.Command, []string) error { return errUsage },
 	}
 	root.PersistentFlags().StringVar(&a.netns, "netns", "", "the network namespace `NAME` that the tunnel is in; its packets to peers go by this one")
+	root.PersistentFlags().BoolVar(&a.noHooks, "no-hooks", false, "run none of the file's commands")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if a.netns == "" {
 			return nil
@@ -204,8 +205,8 @@ func (a *app) subcommands() []*cobra.Command {
 func (a *app) changing() []*cobra.Command {
 	return []*cobra.Command{
 		a.onTunnels("up", "brings up the tunnel that the file describes", a.up,
-			dryRun, all, noHooks, option(&a.replace, "replace", "if it is up already, reload it"), killSwitch),
-		a.onTunnels("down", "takes it down", a.down, dryRun, all, noHooks),
+			dryRun, all, option(&a.replace, "replace", "if it is up already, reload it"), killSwitch),
+		a.onTunnels("down", "takes it down", a.down, dryRun, all),
 		a.onTunnels("reload", "brings a tunnel that is up to what its file says now; hooks don't run", a.reload, dryRun, all,
 			option(&a.keepRuntime, "keep-runtime", "keep what others changed meanwhile, as by `wg set'")),
 	}
@@ -238,10 +239,6 @@ func all(a *app, c *cobra.Command) {
 
 func asJSON(a *app, c *cobra.Command) {
 	option(&a.options.json, "json", "print JSON (docs/json.md)")(a, c)
-}
-
-func noHooks(a *app, c *cobra.Command) {
-	option(&a.options.noHooks, "no-hooks", "run none of the file's commands")(a, c)
 }
 
 // onTunnel returns a subcommand for one tunnel.

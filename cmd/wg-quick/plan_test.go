@@ -53,6 +53,7 @@ func TestPlan(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			isolated(t, func(s *site) {
 				s.withResolvconf()
 				before := s.state()

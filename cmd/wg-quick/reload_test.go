@@ -90,6 +90,7 @@ func TestReload(t *testing.T) {
 	}
 	for _, from := range files {
 		t.Run(from.name, func(t *testing.T) {
+			t.Parallel()
 			isolated(t, func(s *site) {
 				s.withResolvconf()
 				before := s.state()

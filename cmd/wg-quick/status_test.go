@@ -42,7 +42,7 @@ func TestStatus(t *testing.T) {
     ip -4 address delete 10.99.0.1/24 dev wg0
     ip -4 route add 10.51.0.0/16 dev wg0
   Changed by others: address 10.99.0.1/24, added.
-  Changed by others: peer ` + firstKey + `, other settings.
+  Changed by others: peer office ` + firstKey + `, other settings.
 `, "", 5})
 		got := s.wgQuick("status", "--json")
 		var doc struct {

@@ -20,8 +20,10 @@ type drift struct {
 	now  *device.Snapshot
 	keep bool // leave it so
 	say  func(string)
-	said int
-	kept map[keys.Key]bool // peers that were left so
+	// names are those of peers.
+	names map[keys.Key]string
+	said  int
+	kept  map[keys.Key]bool // peers that were left so
 	// loose are the allowed IPs of peers that have drifted, now and by the file:
 	// of the routes to them nothing is said.
 	loose map[netip.Prefix]struct{}
@@ -67,6 +69,14 @@ func (d *drift) peer(key keys.Key) string {
 	return ""
 }
 
+// named returns how a peer is told.
+func (d *drift) named(key keys.Key) string {
+	if name := d.names[key]; name != "" {
+		return name + " " + key.Base64()
+	}
+	return key.Base64()
+}
+
 // settle tells what of the device has drifted that change would put right. If
 // it is to be kept, it leaves it out of change, and of undo.
 func (d *drift) settle(change, undo *device.Change) {
@@ -89,14 +99,14 @@ func (d *drift) settle(change, undo *device.Change) {
 		key := change.Peers[i].PublicKey
 		if how := d.peer(key); how != "" && !drifted[key] {
 			drifted[key] = true
-			d.note(fmt.Sprintf("peer %s, %s", key.Base64(), how), d.keep)
+			d.note(fmt.Sprintf("peer %s, %s", d.named(key), how), d.keep)
 		}
 	}
 	if change.ReplacePeers && len(change.Peers) == 0 {
 		for key := range d.now.Peers {
 			if how := d.peer(key); how != "" {
 				drifted[key] = true
-				d.note(fmt.Sprintf("peer %s, %s", key.Base64(), how), d.keep)
+				d.note(fmt.Sprintf("peer %s, %s", d.named(key), how), d.keep)
 			}
 		}
 	}

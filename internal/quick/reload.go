@@ -107,7 +107,7 @@ func (s *Session) Reload(ctx context.Context, wanted *Tunnel) (err error) {
 
 // compare reads what has changed since the tunnel was last as its file wanted it.
 func (r *transition) compare(ctx context.Context) (err error) {
-	r.drift = &drift{keep: r.KeepRuntime, say: r.Say}
+	r.drift = &drift{keep: r.KeepRuntime, say: r.Say, names: r.t.PeerNames}
 	if r.drift.base, err = r.Journal.Baseline(r.t.Dev); err != nil {
 		return err
 	}
