@@ -173,6 +173,10 @@ echo "$work/left/wg0.conf:"
 sed 's/^PrivateKey = .*/PrivateKey = (hidden)/' "$work/left/wg0.conf" | indent
 remember
 
+step "check, and what up would do"
+run left "$bin/wg-quick" check "$work/left/wg0.conf"
+run left "$bin/wg-quick" plan up "$work/left/wg0.conf"
+
 step "up"
 for side in left right; do
 	run $side "$bin/wg-quick" up "$work/$side/wg0.conf"
@@ -195,6 +199,9 @@ for side in left right; do
 	read -r _ received sent < <(on $side "$bin/wg" show wg0 transfer)
 	((received > 0 && sent > 0)) || fail "$side: no bytes went through the tunnel"
 done
+
+step "status"
+run left "$bin/wg-quick" status "$work/left/wg0.conf"
 
 step "reload: all of the left side's traffic through the tunnel"
 cp "$work/left/wg0.conf" "$work/split.conf"
