@@ -11,14 +11,16 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 )
 
-// A gaiResult is the first address of a host, or the text of what failed.
+// A gaiResult are the addresses of a host, the best first, or the text of what
+// failed.
 type gaiResult struct {
-	addr    netip.Addr
+	addrs   []netip.Addr
 	failure string
 }
 
@@ -36,8 +38,10 @@ func lookupHost(ctx context.Context, host string) gaiResult {
 	resolver := net.Resolver{PreferGo: true, Dial: seen.dial}
 	addrs, err := lookup(ctx, &resolver, host)
 	if err == nil && len(addrs) > 0 {
-		// IPv4 addresses come mapped into IPv6.
-		return gaiResult{addr: addrs[0].Unmap()}
+		for i := range addrs {
+			addrs[i] = addrs[i].Unmap() // IPv4 addresses come mapped into IPv6
+		}
+		return gaiResult{addrs: addrs}
 	}
 	failure := errAgain
 	var dns *net.DNSError
@@ -50,8 +54,8 @@ func lookupHost(ctx context.Context, host string) gaiResult {
 		failure = errNoName
 	}
 	if failure != errAgain && sources.other {
-		if addr, ok := getent(ctx, host); ok {
-			return gaiResult{addr: addr}
+		if addrs := getent(ctx, host); len(addrs) > 0 {
+			return gaiResult{addrs: addrs}
 		}
 	}
 	return gaiResult{failure: failure}
@@ -169,19 +173,21 @@ func nameSources(path string) sourceList {
 	return sourceList{dns: true}
 }
 
-// getent asks the C library for the first address of a host.
-func getent(ctx context.Context, host string) (netip.Addr, bool) {
+// getent asks the C library for the addresses of a host. It tells each once for
+// every type of socket.
+func getent(ctx context.Context, host string) (addrs []netip.Addr) {
 	if strings.HasPrefix(host, "-") {
-		return netip.Addr{}, false
+		return nil
 	}
 	out, err := exec.CommandContext(ctx, "getent", "ahosts", host).Output()
 	if err != nil {
-		return netip.Addr{}, false
+		return nil
 	}
-	fields := strings.Fields(string(out))
-	if len(fields) == 0 {
-		return netip.Addr{}, false
+	for line := range strings.Lines(string(out)) {
+		text, _, _ := strings.Cut(line, " ")
+		if addr, err := netip.ParseAddr(strings.TrimSpace(text)); err == nil && !slices.Contains(addrs, addr) {
+			addrs = append(addrs, addr)
+		}
 	}
-	addr, err := netip.ParseAddr(fields[0])
-	return addr, err == nil
+	return addrs
 }

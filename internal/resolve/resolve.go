@@ -59,7 +59,8 @@ func (e *Error) Unwrap() error { return e.cause }
 // variable's.
 func (e *Error) Environment() bool { return e.env }
 
-// A Resolver resolves endpoints and ports. It is not safe for concurrent use.
+// A Resolver resolves endpoints and ports. It is not safe for concurrent use,
+// but for All.
 type Resolver struct {
 	ctx       context.Context // a Resolver is for one command, which ends with it
 	lookupEnv func(string) (string, bool)
@@ -119,9 +120,9 @@ func (r *Resolver) Endpoint(s string) (netip.AddrPort, error) {
 	}
 	left := r.retries
 	for pause := firstPause; ; pause = min(pause*6/5, longestPause) {
-		e, failure := r.getaddrinfo(host, port)
+		all, failure := r.getaddrinfo(r.ctx, host, port)
 		if failure == "" {
-			return e, nil
+			return all[0], nil
 		}
 		if r.ctx.Err() != nil {
 			cause := context.Cause(r.ctx)
@@ -139,6 +140,24 @@ func (r *Resolver) Endpoint(s string) (netip.AddrPort, error) {
 		case <-r.ctx.Done():
 		}
 	}
+}
+
+// All resolves "HOST:PORT" as Endpoint does, but to all addresses of the host, in
+// both families, the best first; and it looks a name up once only. ctx may end
+// that early, which is no fault of the environment. All is safe for concurrent use.
+func (r *Resolver) All(ctx context.Context, s string) ([]netip.AddrPort, error) {
+	if e, err := netip.ParseAddrPort(s); err == nil && e.Addr().Zone() == "" {
+		return []netip.AddrPort{e}, nil
+	}
+	host, port, err := split(s)
+	if err != nil {
+		return nil, err
+	}
+	all, failure := r.getaddrinfo(ctx, host, port)
+	if failure != "" {
+		return nil, &Error{line: fmt.Sprintf("%s: `%s'", failure, s), hint: hintFor(failure, host, port), cause: context.Cause(ctx)}
+	}
+	return all, nil
 }
 
 const (
@@ -191,28 +210,33 @@ func hintFor(failure, host, port string) string {
 	return fmt.Sprintf("is %q spelt right, and does `getent ahosts' find it?", host)
 }
 
-// getaddrinfo returns the first address of host with port, or the text of
-// what failed. The port comes first: a bad one hides a bad host.
-func (r *Resolver) getaddrinfo(host, port string) (netip.AddrPort, string) {
+// getaddrinfo returns the addresses of host with port, the best first, or the
+// text of what failed. The port comes first: a bad one hides a bad host.
+func (r *Resolver) getaddrinfo(ctx context.Context, host, port string) ([]netip.AddrPort, string) {
 	var number uint16
 	if port != "*" { // "*" counts as no port
 		var ok bool
 		if number, ok = r.service(port); !ok {
-			return netip.AddrPort{}, errService
+			return nil, errService
 		}
 	}
 	if host == "*" { // counts as no host, which is the loopback address
-		return netip.AddrPortFrom(netip.IPv6Loopback(), number), ""
+		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Loopback(), number)}, ""
 	}
 	addr, ok, failure := r.numeric(host)
+	addrs := []netip.Addr{addr}
 	if failure == "" && !ok {
-		res := r.lookup(r.ctx, host)
-		addr, failure = res.addr, res.failure
+		res := r.lookup(ctx, host)
+		addrs, failure = res.addrs, res.failure
 	}
 	if failure != "" {
-		return netip.AddrPort{}, failure
+		return nil, failure
 	}
-	return netip.AddrPortFrom(addr, number), ""
+	endpoints := make([]netip.AddrPort, len(addrs))
+	for i, a := range addrs {
+		endpoints[i] = netip.AddrPortFrom(a, number)
+	}
+	return endpoints, ""
 }
 
 // numeric reads an address in numbers: IPv4 in all forms of inet_aton(3), or

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -61,9 +62,11 @@ func testResolver(t *testing.T, env map[string]string) (*Resolver, *bytes.Buffer
 		lookup: func(_ context.Context, host string) gaiResult {
 			switch host {
 			case "vpn.example.org":
-				return gaiResult{addr: netip.MustParseAddr("192.0.2.10")}
+				return gaiResult{addrs: addrs("192.0.2.10")}
 			case "v6.example.org":
-				return gaiResult{addr: netip.MustParseAddr("2001:db8::7")}
+				return gaiResult{addrs: addrs("2001:db8::7")}
+			case "both.example.org":
+				return gaiResult{addrs: addrs("2001:db8::7", "192.0.2.10", "192.0.2.11")}
 			case "busy.example.org":
 				return gaiResult{failure: errAgain}
 			case "bare.example.org":
@@ -72,6 +75,51 @@ func testResolver(t *testing.T, env map[string]string) (*Resolver, *bytes.Buffer
 			return gaiResult{failure: errNoName}
 		},
 	}, &warn, &slept
+}
+
+func addrs(texts ...string) (list []netip.Addr) {
+	for _, s := range texts {
+		list = append(list, netip.MustParseAddr(s))
+	}
+	return list
+}
+
+// All gives all addresses, and looks up once.
+func TestAll(t *testing.T) {
+	for in, want := range map[string]string{
+		"both.example.org:51820": "[[2001:db8::7]:51820 192.0.2.10:51820 192.0.2.11:51820]",
+		"vpn.example.org:isakmp": "[192.0.2.10:500]",
+		"192.0.2.1:1":            "[192.0.2.1:1]",
+		"[fe80::1%eth0]:5":       "[[fe80::1%eth0]:5]",
+		"busy.example.org:1":     "Temporary failure in name resolution: `busy.example.org:1'",
+		"nosuch.example.org:1":   "Name or service not known: `nosuch.example.org:1'",
+		"vpn.example.org":        "Unable to find port of endpoint: `vpn.example.org'",
+	} {
+		r, warn, slept := testResolver(t, map[string]string{RetriesVariable: "infinity"})
+		got, err := r.All(t.Context(), in)
+		if text := strings.TrimPrefix(fmt.Sprint(got)+text(err), "[]"); text != want {
+			t.Errorf("All(%q) = %s, want %s", in, text, want)
+		}
+		if _, told := err.(*Error); err != nil && !told {
+			t.Errorf("All(%q): the error is a %T", in, err)
+		}
+		if warn.Len() > 0 || len(*slept) > 0 {
+			t.Errorf("All(%q) tried again: %q", in, warn)
+		}
+	}
+}
+
+// An early end is no fault of the environment.
+func TestAllEnds(t *testing.T) {
+	r, _, _ := testResolver(t, nil)
+	r.lookup = func(ctx context.Context, _ string) gaiResult { <-ctx.Done(); return gaiResult{failure: errAgain} }
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	_, err := r.All(ctx, "vpn.example.org:1")
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Environment() || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("All: %v, want an error of the look-up", err)
+	}
 }
 
 func TestPort(t *testing.T) {
