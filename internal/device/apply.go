@@ -38,6 +38,9 @@ func Apply(peers []Peer, c *Change) []Peer {
 			delete(index, change.PublicKey)
 			continue
 		}
+		if p == nil && change.UpdateOnly {
+			continue
+		}
 		if p == nil {
 			p = &Peer{PublicKey: change.PublicKey}
 			all, index[change.PublicKey] = append(all, p), p

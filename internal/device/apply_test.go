@@ -33,6 +33,7 @@ func TestApply(t *testing.T) {
 		"one goes and comes": {device.Change{Peers: []device.PeerChange{
 			{PublicKey: key(1), Remove: true}, {PublicKey: key(1), AllowedIPs: ips("10.0.0.9/24")}}}, "2: fd00::/64; 1: 10.0.0.0/24"},
 		"one more":          {device.Change{Peers: []device.PeerChange{{PublicKey: key(1), AllowedIPs: ips("10.2.0.1/16")}}}, "1: 10.0.0.1/32 10.1.0.0/16 10.2.0.0/16; 2: fd00::/64"},
+		"only if there":     {device.Change{Peers: []device.PeerChange{{PublicKey: key(3), UpdateOnly: true, AllowedIPs: ips("10.0.0.1/32")}}}, "1: 10.0.0.1/32 10.1.0.0/16; 2: fd00::/64"},
 		"others":            {device.Change{Peers: []device.PeerChange{{PublicKey: key(1), ReplaceAllowedIPs: true, AllowedIPs: ips("10.2.0.0/16")}}}, "1: 10.2.0.0/16; 2: fd00::/64"},
 		"one twice":         {device.Change{Peers: []device.PeerChange{{PublicKey: key(1), AllowedIPs: ips("10.2.0.0/16", "10.2.0.0/16")}}}, "1: 10.0.0.1/32 10.1.0.0/16 10.2.0.0/16; 2: fd00::/64"},
 		"one is taken away": {device.Change{Peers: []device.PeerChange{{PublicKey: key(1), AllowedIPs: ips("-10.1.0.0/16", "-fd00::/64")}}}, "1: 10.0.0.1/32; 2: fd00::/64"},

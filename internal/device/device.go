@@ -94,6 +94,7 @@ func (c *Change) IsEmpty() bool {
 type PeerChange struct {
 	PublicKey           keys.Key
 	Remove              bool
+	UpdateOnly          bool               // one that isn't there isn't made
 	ReplaceAllowedIPs   bool               // remove all its allowed IPs first
 	PresharedKey        Optional[keys.Key] // the zero key removes it
 	PersistentKeepalive Optional[uint16]   // seconds; 0: off

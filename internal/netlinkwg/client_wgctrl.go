@@ -127,7 +127,7 @@ func (control) Configure(_ context.Context, name string, change *device.Change) 
 }
 
 func toPeer(p *device.PeerChange) (wgtypes.PeerConfig, error) {
-	q := wgtypes.PeerConfig{PublicKey: wgtypes.Key(p.PublicKey), Remove: p.Remove, ReplaceAllowedIPs: p.ReplaceAllowedIPs}
+	q := wgtypes.PeerConfig{PublicKey: wgtypes.Key(p.PublicKey), Remove: p.Remove, UpdateOnly: p.UpdateOnly, ReplaceAllowedIPs: p.ReplaceAllowedIPs}
 	if p.PresharedKey.Set {
 		k := wgtypes.Key(p.PresharedKey.Value)
 		q.PresharedKey = &k

@@ -47,6 +47,7 @@ const (
 	deviceReplacePeers = 1
 	peerRemove         = 1
 	peerReplaceIPs     = 2
+	peerUpdateOnly     = 4
 	ipRemove           = 1
 )
 

@@ -91,6 +91,9 @@ func (e *encoder) onePeer() bool {
 	if p.Remove {
 		flags |= peerRemove
 	}
+	if p.UpdateOnly {
+		flags |= peerUpdateOnly
+	}
 	if !e.begun {
 		if p.ReplaceAllowedIPs {
 			flags |= peerReplaceIPs

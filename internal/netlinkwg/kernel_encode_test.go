@@ -101,6 +101,9 @@ func TestEncode(t *testing.T) {
 		"a removal keeps its settings": {
 			device.Change{Peers: []device.PeerChange{{PublicKey: a, Remove: true, PersistentKeepalive: device.Some[uint16](0), AllowedIPs: allowed("10.0.0.1/32")}}},
 			name + " 8=[0=[1=" + hexA + " 5=0000 3=" + native[uint32](1) + " 9=[0=[1=" + native[uint16](2) + " 2=0a000001 3=20]]]]"},
+		"only if it is there": {
+			device.Change{Peers: []device.PeerChange{{PublicKey: a, UpdateOnly: true, PersistentKeepalive: device.Some[uint16](0)}}},
+			name + " 8=[0=[1=" + hexA + " 5=0000 3=" + native[uint32](4) + "]]"},
 		"incremental allowed IPs": {
 			device.Change{Peers: []device.PeerChange{{PublicKey: a, AllowedIPs: allowed("10.0.0.1/32", "-10.0.0.2/32")}}},
 			name + " 8=[0=[1=" + hexA + " 9=[0=[1=" + native[uint16](2) + " 2=0a000001 3=20] 0=[1=" + native[uint16](2) + " 2=0a000002 3=20 4=" + native[uint32](1) + "]]]]"},

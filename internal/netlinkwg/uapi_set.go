@@ -91,6 +91,9 @@ func (w *requestWriter) peer(p *device.PeerChange) {
 		w.spill()
 		return
 	}
+	if p.UpdateOnly {
+		w.buf = append(w.buf, "update_only=true\n"...)
+	}
 	if p.PresharedKey.Set {
 		w.buf = append(p.PresharedKey.Value.AppendHex(append(w.buf, "preshared_key="...)), '\n')
 	}

@@ -269,7 +269,7 @@ func change(t *testing.T) *device.Change {
 				Endpoint:   netip.MustParseAddrPort("[fe80::1%lo]:5"),
 				AllowedIPs: []device.AllowedIP{{Prefix: netip.MustParsePrefix("10.0.0.5/24")}, {Prefix: netip.MustParsePrefix("::1:0/128"), Remove: true}},
 			},
-			{PublicKey: b},
+			{PublicKey: b, UpdateOnly: true},
 		},
 	}
 }
@@ -310,7 +310,7 @@ func TestConfigureDevice(t *testing.T) {
 			"public_key=" + hexA + "\nremove=true\n" +
 			"public_key=" + hexA + "\npreshared_key=" + hex0 + "\nendpoint=[fe80::1%lo]:5\npersistent_keepalive_interval=25\n" +
 			"replace_allowed_ips=true\nallowed_ip=10.0.0.5/24\nallowed_ip=-::0.1.0.0/128\n" +
-			"public_key=" + hexB + "\n\n"},
+			"public_key=" + hexB + "\nupdate_only=true\n\n"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
