@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"internal/doctor":        {"internal/device", "internal/keys", "internal/machine", "internal/plan", "internal/routing"},
 	"internal/quick":         {"internal/config", "internal/device", "internal/keys", "internal/plan", "internal/routing"},
 	"internal/check":         {"internal/config", "internal/device", "internal/keys", "internal/quick", "internal/routing"},
+	"internal/watch":         {"internal/device", "internal/keys"},
 	"cmd/wg": {"internal/cli", "internal/config", "internal/device", "internal/keys", "internal/netlinkwg",
 		"internal/resolve", "internal/show"},
 	"cmd/wg-quick": {"internal/check", "internal/cli", "internal/config", "internal/device", "internal/dns", "internal/doctor", "internal/firewall", "internal/keys",
