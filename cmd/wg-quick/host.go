@@ -14,6 +14,7 @@ import (
 	"wgtools/internal/device"
 	"wgtools/internal/dns"
 	"wgtools/internal/firewall"
+	"wgtools/internal/keys"
 	"wgtools/internal/netlinkwg"
 	"wgtools/internal/plan"
 	"wgtools/internal/quick"
@@ -84,7 +85,11 @@ func (a *app) onHost(f func(h host) error) error {
 // names returns what resolves names of endpoints, with the environment that
 // lookupEnv tells of.
 func (a *app) names(ctx context.Context, lookupEnv func(string) (string, bool)) config.Resolver {
-	names := resolve.New(ctx, lookupEnv, a.Err)
+	resolver := resolve.New(ctx, lookupEnv, a.Err)
+	names := config.Resolver(resolver)
+	if a.deferNames {
+		names = &hasty{Resolver: resolver, ctx: ctx}
+	}
 	if a.home != nil {
 		return outside{names}
 	}
@@ -113,6 +118,7 @@ func (a *app) sessionOn(ctx context.Context, h host) *quick.Session {
 		Userspace:   a.Getenv("WG_QUICK_USERSPACE_IMPLEMENTATION"),
 		KeepRuntime: a.keepRuntime,
 		Outside:     a.home != nil,
+		DeferNames:  a.deferNames,
 	}
 	if a.tamper != nil {
 		a.tamper(s)
@@ -174,6 +180,14 @@ func (h host) Peers(ctx context.Context, dev string) (quick.Peers, error) {
 	var s peerSink
 	err := h.client.Read(ctx, dev, &s)
 	return s.Peers, err
+}
+
+// Some implements [quick.Observer].
+func (h host) Some(ctx context.Context, dev string, peers map[keys.Key]bool) (map[keys.Key]device.Peer, error) {
+	s := someSink{wanted: peers}
+	s.Restart()
+	err := h.client.Read(ctx, dev, &s)
+	return s.there, err
 }
 
 // Link implements [quick.Observer].
@@ -267,6 +281,25 @@ func (s *peerSink) Device(d *device.Device) error {
 func (s *peerSink) Peer(p *device.Peer) error { s.Add(p); return nil }
 
 func (s *peerSink) Restart() bool { *s = peerSink{}; return true }
+
+// A someSink keeps those of the peers that are wanted.
+type someSink struct {
+	wanted map[keys.Key]bool
+	there  map[keys.Key]device.Peer
+}
+
+func (s *someSink) Device(*device.Device) error { return nil }
+
+func (s *someSink) Peer(p *device.Peer) error {
+	if s.wanted[p.PublicKey] {
+		kept := *p
+		kept.AllowedIPs = nil // only lent
+		s.there[p.PublicKey] = kept
+	}
+	return nil
+}
+
+func (s *someSink) Restart() bool { s.there = map[keys.Key]device.Peer{}; return true }
 
 // A differenceSink tells a [device.Sync] what a client reads.
 type differenceSink struct {

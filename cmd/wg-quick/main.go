@@ -64,6 +64,7 @@ type options struct {
 	dryRun      bool   // print what would be done
 	noHooks     bool   // leave the hooks out
 	replace     bool   // reload what is up already
+	deferNames  bool   // leave endpoints out whose names can't be resolved
 
 	killSwitch string // as in a file; "" is the file's own
 }
@@ -193,6 +194,7 @@ func (a *app) subcommands() []*cobra.Command {
 		a.onTunnel("strip", "prints the file without the keys below, as wg takes it", a.strip),
 		a.plan(),
 		exec,
+		a.onTunnel("reresolve", "looks up the endpoints of peers anew that had no handshake for 135 seconds", a.reresolve, dryRun),
 		a.subcommand("status [CONFIG_FILE|INTERFACE...]", "says how tunnels are: exit status 0 healthy, 3 not what the file says, 4 not up, 5 no fresh handshake", a.status, asJSON),
 		a.check(),
 		a.allowedIPs(),
@@ -205,7 +207,8 @@ func (a *app) subcommands() []*cobra.Command {
 func (a *app) changing() []*cobra.Command {
 	return []*cobra.Command{
 		a.onTunnels("up", "brings up the tunnel that the file describes", a.up,
-			dryRun, all, option(&a.replace, "replace", "if it is up already, reload it"), killSwitch),
+			dryRun, all, option(&a.replace, "replace", "if it is up already, reload it"),
+			option(&a.deferNames, "defer-names", "leave endpoints out whose names can't be looked up now; watch or reresolve sets them later"), killSwitch),
 		a.onTunnels("down", "takes it down", a.down, dryRun, all),
 		a.onTunnels("reload", "brings a tunnel that is up to what its file says now; hooks don't run", a.reload, dryRun, all,
 			option(&a.keepRuntime, "keep-runtime", "keep what others changed meanwhile, as by `wg set'")),

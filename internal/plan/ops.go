@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"wgtools/internal/device"
+	"wgtools/internal/keys"
 )
 
 // The changes that there are. Their fields are those of the [Host] method that
@@ -28,6 +29,12 @@ type (
 		Dev    string
 		Change *device.Change
 		Sync   bool // it is the difference to a file, for the line only
+	}
+	// SetEndpoint tells a WireGuard device where a peer is that it has.
+	SetEndpoint struct {
+		Dev      string
+		Peer     keys.Key
+		Endpoint netip.AddrPort
 	}
 	// AddAddr gives an address to a link.
 	AddAddr struct {
@@ -77,6 +84,9 @@ func (o StartDevice) Apply(ctx context.Context, h *Host) error {
 func (o Configure) Apply(ctx context.Context, h *Host) error {
 	return h.Devices.Configure(ctx, o.Dev, o.Change)
 }
+func (o SetEndpoint) Apply(ctx context.Context, h *Host) error {
+	return h.Devices.Configure(ctx, o.Dev, &device.Change{Peers: []device.PeerChange{{PublicKey: o.Peer, UpdateOnly: true, Endpoint: o.Endpoint}}})
+}
 func (o AddAddr) Apply(ctx context.Context, h *Host) error {
 	return h.Links.AddAddr(ctx, o.Dev, o.Addr)
 }
@@ -111,6 +121,9 @@ func (o Configure) Lines() iter.Seq[string] {
 		verb = "syncconf"
 	}
 	return one("wg " + verb + " " + o.Dev + " /dev/fd/63")
+}
+func (o SetEndpoint) Lines() iter.Seq[string] {
+	return one("wg set " + o.Dev + " peer " + o.Peer.Base64() + " endpoint " + string(device.AppendEndpoint(nil, o.Endpoint)))
 }
 func (o AddAddr) Lines() iter.Seq[string] { return one(addrLine("add", o.Dev, o.Addr)) }
 func (o DelAddr) Lines() iter.Seq[string] { return one(addrLine("delete", o.Dev, o.Addr)) }

@@ -291,7 +291,7 @@ func (r *transition) resolve(ctx context.Context) error {
 	if r.kill != KillSwitchOff {
 		resolver = m
 	}
-	err := config.ResolveNames(r.t.Device.Peers, r.t.Names, resolver)
+	err := r.resolveNames(r.t, resolver)
 	r.record.Endpoints = nil
 	if r.kill != KillSwitchOff {
 		r.record.Endpoints = before // some needn't be looked up in a reload

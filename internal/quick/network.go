@@ -376,15 +376,21 @@ func (r *transition) mtu(ctx context.Context, peers Peers) int {
 	if r.t.MTU.Set {
 		return r.t.MTU.Value
 	}
+	return routing.LinkMTU(r.paths(ctx, peers), r.Look.DefaultMTU(ctx))
+}
+
+// paths returns the MTUs of the ways to the peers, as far as they are known.
+func (r *transition) paths(ctx context.Context, peers Peers) (paths []int) {
 	mark := markOf(r.have.Defaults) // else our own routes would be asked
-	var paths []int
 	asked := map[netip.Addr]bool{}
 	for _, a := range peers.Endpoints {
 		if a.Zone() != "" || asked[a] { // wg-quick passes over scoped addresses
 			continue
 		}
 		asked[a] = true
-		paths = append(paths, r.Look.PathMTU(ctx, a, mark))
+		if mtu := r.Look.PathMTU(ctx, a, mark); mtu > 0 {
+			paths = append(paths, mtu)
+		}
 	}
-	return routing.LinkMTU(paths, r.Look.DefaultMTU(ctx))
+	return paths
 }

@@ -22,6 +22,7 @@ import (
 
 	"wgtools/internal/config"
 	"wgtools/internal/device"
+	"wgtools/internal/keys"
 	"wgtools/internal/plan"
 	"wgtools/internal/routing"
 )
@@ -36,6 +37,9 @@ type Observer interface {
 	Devices(ctx context.Context) ([]string, error)
 	// Peers returns what the device dev and its peers mean for routing.
 	Peers(ctx context.Context, dev string) (Peers, error)
+	// Some returns those of the peers that the device dev has, without their
+	// allowed IPs.
+	Some(ctx context.Context, dev string, peers map[keys.Key]bool) (map[keys.Key]device.Peer, error)
 	// Snapshot returns what the device dev is, for a comparison later.
 	Snapshot(ctx context.Context, dev string) (*device.Snapshot, error)
 	// Live returns the tunnel dev as it is, for its file.
@@ -120,6 +124,10 @@ type Session struct {
 	// Userspace is the program that makes the link where the kernel has no
 	// WireGuard; "" is the one that is built in.
 	Userspace string
+
+	// DeferNames makes up leave peers without an endpoint whose names can't be
+	// resolved, instead of failing.
+	DeferNames bool
 
 	// KeepRuntime makes a reload keep what others changed since the tunnel was
 	// last as its file wants it, but for what full tunnels need.
@@ -207,6 +215,7 @@ func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
 		return context.Cause(ctx)
 	}
 	r.record.Phase = Up
+	r.record.AutoMTU = !t.MTU.Set && base.MTU == r.have.MTU // no hook has chosen another one
 	s.noteBaseline(t.Dev, base)
 	s.note(r.record)
 	return nil

@@ -41,6 +41,8 @@ type Record struct {
 	// Endpoints are what names stood for: a kill switch that is left by a
 	// tunnel's sudden end lets nobody look them up.
 	Endpoints map[string]netip.AddrPort `json:",omitempty"`
+	// AutoMTU says that the link's MTU is the one that fits the way to the peers.
+	AutoMTU bool `json:",omitempty"`
 
 	Beyond
 }

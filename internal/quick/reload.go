@@ -100,6 +100,7 @@ func (s *Session) Reload(ctx context.Context, wanted *Tunnel) (err error) {
 	}
 	r.drift.finish()
 	record.Beyond, record.Config, record.Table, record.Addresses = r.have.Beyond, t.Config, t.Table.String(), wanted.Addresses
+	record.AutoMTU = !t.MTU.Set && base.MTU == r.have.MTU
 	s.noteBaseline(t.Dev, base)
 	s.note(record)
 	return nil

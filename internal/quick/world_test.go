@@ -16,6 +16,7 @@ import (
 
 	"wgtools/internal/config"
 	"wgtools/internal/device"
+	"wgtools/internal/keys"
 	"wgtools/internal/plan"
 	"wgtools/internal/plan/plantest"
 	"wgtools/internal/quick"
@@ -40,7 +41,9 @@ type world struct {
 	records      map[string]*quick.Record
 	baselines    map[string]*quick.Baseline
 	readOnlyRun  bool
-	notWireGuard bool // the links that there are
+	linkDown     bool                     // others set it down
+	some         map[keys.Key]device.Peer // the device's peers, as far as Some is asked
+	notWireGuard bool                     // the links that there are
 	dropping     []string
 	advertised   []string
 }
@@ -85,7 +88,7 @@ func (w *world) Link(_ context.Context, dev string) (quick.Link, error) {
 	if !w.has(dev) {
 		return quick.Link{}, nil
 	}
-	return quick.Link{Index: w.index + len(dev), Tunnel: true, Up: true}, nil
+	return quick.Link{Index: w.index + len(dev), Tunnel: true, Up: !w.linkDown}, nil
 }
 
 func (w *world) HasWireGuard(context.Context) bool { return len(w.Fail) == 0 }
@@ -93,6 +96,10 @@ func (w *world) HasWireGuard(context.Context) bool { return len(w.Fail) == 0 }
 func (w *world) Snapshot(ctx context.Context, dev string) (*device.Snapshot, error) {
 	p, err := w.Peers(ctx, dev)
 	return &device.Snapshot{Fwmark: p.Mark}, err
+}
+
+func (w *world) Some(context.Context, string, map[keys.Key]bool) (map[keys.Key]device.Peer, error) {
+	return w.some, nil
 }
 
 func (w *world) HasDNS(context.Context, plan.DNSSettings) bool { return true }
