@@ -35,7 +35,7 @@ UNITS := $(PREFIX)/lib/systemd/system
 install: build ## install the commands and systemd's units below $(DESTDIR)$(PREFIX)
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin bin/wg bin/wg-quick
 	install -d $(DESTDIR)$(UNITS)
-	for unit in systemd/wg-quick@.service systemd/wg-quick.target; do \
+	for unit in systemd/wg-quick@.service systemd/wg-quick-watch@.service systemd/wg-quick.target; do \
 		sed 's,/usr/bin/,$(PREFIX)/bin/,' $$unit >$(DESTDIR)$(UNITS)/$${unit##*/}; done
 
 .PHONY: demo

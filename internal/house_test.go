@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"cmd/wg": {"internal/cli", "internal/config", "internal/device", "internal/keys", "internal/netlinkwg",
 		"internal/resolve", "internal/show"},
 	"cmd/wg-quick": {"internal/check", "internal/cli", "internal/config", "internal/device", "internal/dns", "internal/doctor", "internal/firewall", "internal/keys",
-		"internal/machine", "internal/netlinkwg", "internal/netns", "internal/plan", "internal/probe", "internal/quick", "internal/resolve", "internal/routing", "internal/rtnl", "internal/userspace"},
+		"internal/machine", "internal/netlinkwg", "internal/netns", "internal/plan", "internal/probe", "internal/quick", "internal/resolve", "internal/routing", "internal/rtnl", "internal/userspace", "internal/watch"},
 	"test/fakewg": {"internal/fakedevice"},
 	"test/bench":  {"internal/plan", "internal/rtnl"},
 }
@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 // own types. The longest one that fits counts; "tests" are all tests.
 var only = map[string][]string{
 	"golang.org/x/sys":                  nil, // anywhere
+	"golang.org/x/net":                  {"tests"},
 	"golang.org/x/term":                 {"cmd/wg", "cmd/wg-quick"},
 	"github.com/vishvananda/netlink":    {"internal/rtnl"},
 	"github.com/mdlayher/netlink":       {"internal/netlinkwg"},

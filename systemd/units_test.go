@@ -22,14 +22,23 @@ var directives = []string{
 	"WantedBy=multi-user.target wg-quick.target",
 }
 
+// watchDirectives are what makes a watch come and go with its tunnel, and what it
+// may do.
+var watchDirectives = []string{
+	"BindsTo=wg-quick@%i.service", "After=wg-quick@%i.service", "Type=notify", "ExecStart=/usr/bin/wg-quick watch %i", "Restart=on-failure",
+	"WantedBy=wg-quick@%i.service", "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW", "NoNewPrivileges=yes",
+}
+
 func TestDirectives(t *testing.T) {
-	text, err := os.ReadFile("wg-quick@.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range directives {
-		if !strings.Contains(string(text), "\n"+d+"\n") {
-			t.Errorf("wg-quick@.service lacks %q", d)
+	for unit, wanted := range map[string][]string{"wg-quick@.service": directives, "wg-quick-watch@.service": watchDirectives} {
+		text, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range wanted {
+			if !strings.Contains(string(text), "\n"+d+"\n") {
+				t.Errorf("%s lacks %q", unit, d)
+			}
 		}
 	}
 }
@@ -41,7 +50,8 @@ func TestVerify(t *testing.T) {
 		t.Skip("systemd-analyze isn't installed (Debian: systemd)")
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"wg-quick@.service", "wg-quick.target"} {
+	units := []string{"wg-quick@.service", "wg-quick-watch@.service", "wg-quick.target"}
+	for _, name := range units {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -52,9 +62,15 @@ func TestVerify(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := exec.Command(analyze, "verify", "--man=no", filepath.Join(dir, "wg-quick@wg0.service"), filepath.Join(dir, "wg-quick.target"))
-	if err := os.Symlink("wg-quick@.service", filepath.Join(dir, "wg-quick@wg0.service")); err != nil {
-		t.Fatal(err)
+	c := exec.Command(analyze, "verify", "--man=no")
+	for _, name := range units {
+		of := strings.Replace(name, "@.", "@wg0.", 1)
+		if of != name {
+			if err := os.Symlink(name, filepath.Join(dir, of)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Args = append(c.Args, filepath.Join(dir, of))
 	}
 	if out, err := c.CombinedOutput(); err != nil || strings.Contains(string(out), dir) {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)

@@ -24,6 +24,7 @@ import (
 	"wgtools/internal/plan"
 	"wgtools/internal/quick"
 	"wgtools/internal/userspace"
+	watching "wgtools/internal/watch"
 )
 
 func main() {
@@ -53,6 +54,8 @@ type app struct {
 
 	// tamper changes a session before it is used. Only tests have one.
 	tamper func(*quick.Session)
+	// times are those of a watch; nil: the usual ones. Only tests have others.
+	times *watching.Times
 }
 
 // options are the flags of subcommands.
@@ -194,6 +197,7 @@ func (a *app) subcommands() []*cobra.Command {
 		a.onTunnel("strip", "prints the file without the keys below, as wg takes it", a.strip),
 		a.plan(),
 		exec,
+		a.subcommand("watch [CONFIG_FILE|INTERFACE...]", "stays, and keeps tunnels in touch: looks names up anew, puts back what others take away", a.watch, all, asJSON),
 		a.onTunnel("reresolve", "looks up the endpoints of peers anew that had no handshake for 135 seconds", a.reresolve, dryRun),
 		a.subcommand("status [CONFIG_FILE|INTERFACE...]", "says how tunnels are: exit status 0 healthy, 3 not what the file says, 4 not up, 5 no fresh handshake", a.status, asJSON),
 		a.check(),

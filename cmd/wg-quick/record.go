@@ -185,11 +185,41 @@ func (j *journal) Exclusive(ctx context.Context, f func() error) error {
 // errLocked says that another process has the lock.
 var errLocked = errors.New("locked")
 
+// lockBriefly takes the lock of the tunnel dev if nobody has it, for so short a
+// time that others wait for it.
+func (j *journal) lockBriefly(ctx context.Context, dev string) (unlock func(), err error) {
+	unlock, err = j.lock(ctx, dev, false)
+	if err == nil {
+		_ = os.WriteFile(j.lockPath(dev), []byte(brief), 0o600)
+	}
+	return unlock, err
+}
+
+// brief is in a lock that is held for a short time only, and briefTime is for how
+// long that is believed.
+const (
+	brief     = "brief"
+	briefTime = 10 * time.Second
+)
+
+// isBrief reports whether a lock is held for a short time. Its holder says so
+// right after it has got it.
+func isBrief(path string) bool {
+	for range 2 {
+		text, err := os.ReadFile(path)
+		if err != nil || string(text) == brief {
+			return true // it is gone already, or soon
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return false
+}
+
 // lock takes the lock of the tunnel dev, or with "" the one of all, until
 // unlock is called. With wait it waits for another process that has it. Where
 // there can be no lock, as on a read-only file system, there is none.
 func (j *journal) lock(ctx context.Context, dev string, wait bool) (unlock func(), err error) {
-	path := j.lockPath(dev)
+	path, begun := j.lockPath(dev), time.Now()
 	for {
 		if err := os.MkdirAll(j.dir, 0o755); err != nil {
 			return func() {}, nil
@@ -203,6 +233,7 @@ func (j *journal) lock(ctx context.Context, dev string, wait bool) (unlock func(
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil && sameFile(f, path) {
+			_ = f.Truncate(0) // a sudden end may have left it, as brief
 			return func() { j.unlock(f, dev) }, nil
 		}
 		f.Close()
@@ -210,7 +241,7 @@ func (j *journal) lock(ctx context.Context, dev string, wait bool) (unlock func(
 		case err == nil: // its holder has just removed it
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return func() {}, nil
-		case !wait:
+		case !wait && (time.Since(begun) > briefTime || !isBrief(path)):
 			return nil, errLocked
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)

@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "rewrite the expected output in the scri
 func TestMain(m *testing.M) {
 	// With the race detector every process would wait a second before it ends.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	testscript.Main(m, map[string]func(){"wg-quick": main, faultyName: faultyMain, userspace.ProcessName: faultyDevice, execName: func() { os.Exit(execMain(os.Args)) }})
+	testscript.Main(m, map[string]func(){"wg-quick": main, faultyName: faultyMain, impatientName: impatientMain, userspace.ProcessName: faultyDevice, execName: func() { os.Exit(execMain(os.Args)) }})
 }
 
 // Nothing in the scripts gets as far as changing something.
