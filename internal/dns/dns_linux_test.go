@@ -301,3 +301,33 @@ func TestWorks(t *testing.T) {
 	s.link("resolvectl", "bin/resolvconf")
 	expect("systemd's resolvconf, without resolved", plan.Resolvconf, "it isn't there")
 }
+
+// What can't be told of is taken to be there: else it would be set again and
+// again.
+func TestHasRecord(t *testing.T) {
+	tests := map[string]struct {
+		resolvconf string // what it does
+		records    []string
+		want       bool
+	}{
+		"it lists the record":           {"echo nameserver 10.0.0.1", nil, true},
+		"it lists none":                 {"true", nil, false},
+		"Debian's has the record":       {"exit 1", []string{"wg0"}, true},
+		"Debian's has another one":      {"exit 1", []string{"eth0"}, false},
+		"systemd's tells of no records": {"exit 1", nil, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t)
+			s.write("bin/resolvconf", "#!/bin/sh\n"+tt.resolvconf+"\n", 0o755)
+			r := s.resolver("resolvconf")
+			r.records = s.path("records")
+			for _, record := range tt.records {
+				s.write("records/"+record, "nameserver 10.0.0.1\n", 0o644)
+			}
+			if got := r.Has(t.Context(), plan.DNSSettings{Dev: "wg0", Backend: plan.Resolvconf, Record: "wg0"}); got != tt.want {
+				t.Errorf("Has = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}

@@ -17,7 +17,8 @@ import (
 func (r *Resolver) Has(ctx context.Context, s plan.DNSSettings) bool {
 	switch s.Backend {
 	case plan.Resolvconf:
-		return r.recorded(ctx, s.Record) != ""
+		text, known := r.lookUp(ctx, s.Record)
+		return text != "" || !known
 	case plan.Resolved:
 		return hasLink(ctx, s.Dev)
 	}

@@ -86,15 +86,25 @@ func (r *Resolver) Recorded(ctx context.Context, dev string) (servers []string) 
 	return servers
 }
 
-// recorded returns a record's text, "" if there is none. Debian's resolvconf
-// can't be asked, but keeps records as files.
+// recorded returns a record's text, "" if there is none.
 func (r *Resolver) recorded(ctx context.Context, record string) string {
-	var text strings.Builder
-	if _, err := r.run(ctx, "", &text, "-l", record); err == nil {
-		return text.String()
+	text, _ := r.lookUp(ctx, record)
+	return text
+}
+
+// lookUp returns a record's text, "" if there is none, and whether that can be
+// told: Debian's resolvconf can't be asked, but keeps records as files, and
+// systemd's does neither.
+func (r *Resolver) lookUp(ctx context.Context, record string) (text string, known bool) {
+	var listed strings.Builder
+	if _, err := r.run(ctx, "", &listed, "-l", record); err == nil {
+		return listed.String(), true
 	}
-	file, _ := os.ReadFile(filepath.Join(r.records, record))
-	return string(file)
+	file, err := os.ReadFile(filepath.Join(r.records, record))
+	if err != nil {
+		_, err = os.Stat(r.records)
+	}
+	return string(file), err == nil
 }
 
 // deleteRecord is part of what Ctrl-C doesn't stop, so that it has to end by
