@@ -58,6 +58,7 @@ type editor struct {
 	drop      []bool
 	after     map[int][][]byte // new lines behind a line; -1: at the start
 	parts     []part
+	hooks     []string // lines of those that run at up
 	elsewhere []string // what is otherwise and isn't for this file
 }
 
@@ -85,6 +86,11 @@ func (e *editor) sections() {
 			p.kind = peerSection
 		}
 		e.parts = append(e.parts, p)
+	}
+	for _, name := range []string{"PreUp", "PostUp"} { // once: there may be very many peers
+		for _, i := range e.lines(e.parts, name) {
+			e.hooks = append(e.hooks, string(e.doc.Lines[i].Text))
+		}
 	}
 }
 
@@ -209,15 +215,9 @@ func (e *editor) iface(live Live) {
 // hookSays reports whether a hook that runs at up has all of these words: what
 // it sets is not for the file, a key least of all.
 func (e *editor) hookSays(words ...string) bool {
-	for _, name := range []string{"PreUp", "PostUp"} {
-		for _, i := range e.lines(e.parts, name) {
-			text := string(e.doc.Lines[i].Text)
-			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) }) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.hooks, func(hook string) bool {
+		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(hook, w) })
+	})
 }
 
 // start adds a line to those before the first.
