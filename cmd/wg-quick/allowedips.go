@@ -20,16 +20,13 @@ import (
 // its own arguments: all prefixes behind --exclude are excluded, not only the
 // first.
 func (a *app) allowedIPs() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use: "allowed-ips PREFIX... [--exclude PREFIX...] [--lines | --json]", Short: "computes allowed IPs without some of them",
 		Long: `prints the fewest prefixes that have all addresses of the first ones and none
 of those to exclude, as AllowedIPs takes them. A PREFIX is ADDRESS/LENGTH or
-ADDRESS, or several, separated by commas.
-
-  --exclude PREFIX...   what is taken away
-  --lines               one prefix a line
-  --json                a JSON array`,
+ADDRESS, or several, separated by commas.`,
 		DisableFlagParsing: true,
+		ValidArgsFunction:  none,
 		RunE: func(c *cobra.Command, args []string) error {
 			var allowed, excluded []netip.Prefix
 			list, print := &allowed, commas
@@ -70,6 +67,12 @@ ADDRESS, or several, separated by commas.
 			return err
 		},
 	}
+	// For the help and for shells.
+	c.InitDefaultHelpFlag()
+	c.Flags().StringSlice("exclude", nil, "`PREFIX...` to take away")
+	c.Flags().Bool("lines", false, "one prefix a line")
+	c.Flags().Bool("json", false, "a JSON array")
+	return c
 }
 
 // prefixes reads an argument, one prefix or several.

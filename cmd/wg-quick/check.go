@@ -34,9 +34,11 @@ func (a *app) check() *cobra.Command {
 	var o checkOptions
 	c := a.subcommand("check CONFIG_FILE|INTERFACE...", "finds in files what breaks or surprises; runs nothing",
 		func(ctx context.Context, args []string) error { return a.checkFiles(ctx, args, o) },
-		asJSON, option(&o.strict, "strict", "exit status 2 if there are warnings"))
+		asJSON, option(&o.strict, "strict", "exit status 2 if there are warnings"), tunnels(anyNumber, configured))
 	c.Flags().StringSliceVar(&o.ignore, "ignore", nil, "leave out what has this `CODE`; several are separated by commas")
 	c.Flags().StringVar(&o.dialect, "dialect", "wg-quick", "whose rules the files follow: wg-quick, or wg")
+	values("ignore", ruleCodes()...)(a, c)
+	values("dialect", "wg-quick", "wg")(a, c)
 	return c
 }
 

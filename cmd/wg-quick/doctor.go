@@ -43,8 +43,9 @@ func (a *app) doctorCommand() *cobra.Command {
 			return cantLook
 		}
 		return a.diagnose(&e)
-	}, asJSON)
+	}, asJSON, tunnels(1, known))
 	c.Flags().StringVar(&address, "probe", "", "the `address` behind the tunnel to ping, instead of a likely one")
+	values("probe")(a, c)
 	c.Long = doctorLong
 	return c
 }

@@ -17,6 +17,7 @@ func killSwitch(a *app, c *cobra.Command) {
 	const name = "kill-switch"
 	c.Flags().StringVar(&a.options.killSwitch, name, "", "let nothing out but the tunnel, whatever the file says; with `MODE` lan to local networks, too")
 	c.Flags().Lookup(name).NoOptDefVal = "true"
+	values(name, "true", "lan", "false")(a, c)
 }
 
 // askKillSwitch gives t the kill switch that was asked for.

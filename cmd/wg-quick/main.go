@@ -173,7 +173,7 @@ func (a *app) command() *cobra.Command {
 		return a.enter(a.netns)
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	root.SetHelpCommand(&cobra.Command{Use: "help", Short: "lists them", Hidden: true, ValidArgsFunction: none})
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		if c == root {
 			return errUsage
@@ -184,22 +184,23 @@ func (a *app) command() *cobra.Command {
 		fmt.Fprintf(a.Out, "Usage: %s\n\n%s\n", c.UseLine(), cmp.Or(c.Long, c.Short))
 		fmt.Fprintf(a.Out, "\n%s%s", c.LocalNonPersistentFlags().FlagUsages(), c.InheritedFlags().FlagUsages())
 	})
+	completing("netns", namespaces)(a, root)
 	root.AddCommand(a.subcommands()...)
 	return root
 }
 
 func (a *app) subcommands() []*cobra.Command {
-	exec := a.subcommand("exec CONFIG_FILE|INTERFACE [--] COMMAND...", "runs a command that can only use the tunnel", a.exec)
+	exec := a.subcommand("exec CONFIG_FILE|INTERFACE [--] COMMAND...", "runs a command that can only use the tunnel", a.exec, tunnelThenCommand)
 	exec.Flags().SetInterspersed(false) // flags behind it are the command's
 	return append(a.changing(),
-		a.onTunnels("unlock", "removes the kill switch of a tunnel, which needn't be there any more", a.unlock, dryRun),
-		a.onTunnel("save", "writes what has changed since to the file", a.save, dryRun),
-		a.onTunnel("strip", "prints the file without the keys below, as wg takes it", a.strip),
+		a.onTunnels("unlock", "removes the kill switch of a tunnel, which needn't be there any more", a.unlock, dryRun, tunnels(anyNumber, known)),
+		a.onTunnel("save", "writes what has changed since to the file", a.save, dryRun, tunnels(1, running)),
+		a.onTunnel("strip", "prints the file without the keys below, as wg takes it", a.strip, tunnels(1, configured)),
 		a.plan(),
 		exec,
 		a.subcommand("watch [CONFIG_FILE|INTERFACE...]", "stays, and keeps tunnels in touch: looks names up anew, puts back what others take away", a.watch, all, asJSON),
 		a.onTunnel("reresolve", "looks up the endpoints of peers anew that had no handshake for 135 seconds", a.reresolve, dryRun),
-		a.subcommand("status [CONFIG_FILE|INTERFACE...]", "says how tunnels are: exit status 0 healthy, 3 not what the file says, 4 not up, 5 no fresh handshake", a.status, asJSON),
+		a.subcommand("status [CONFIG_FILE|INTERFACE...]", "says how tunnels are: exit status 0 healthy, 3 not what the file says, 4 not up, 5 no fresh handshake", a.status, asJSON, tunnels(anyNumber, known)),
 		a.check(),
 		a.allowedIPs(),
 		a.routeCommand(),
@@ -212,10 +213,11 @@ func (a *app) changing() []*cobra.Command {
 	return []*cobra.Command{
 		a.onTunnels("up", "brings up the tunnel that the file describes", a.up,
 			dryRun, all, option(&a.replace, "replace", "if it is up already, reload it"),
-			option(&a.deferNames, "defer-names", "leave endpoints out whose names can't be looked up now; watch or reresolve sets them later"), killSwitch),
-		a.onTunnels("down", "takes it down", a.down, dryRun, all),
+			option(&a.deferNames, "defer-names", "leave endpoints out whose names can't be looked up now; watch or reresolve sets them later"),
+			killSwitch, tunnels(anyNumber, configured)),
+		a.onTunnels("down", "takes it down", a.down, dryRun, all, tunnels(anyNumber, running)),
 		a.onTunnels("reload", "brings a tunnel that is up to what its file says now; hooks don't run", a.reload, dryRun, all,
-			option(&a.keepRuntime, "keep-runtime", "keep what others changed meanwhile, as by `wg set'")),
+			option(&a.keepRuntime, "keep-runtime", "keep what others changed meanwhile, as by `wg set'"), tunnels(anyNumber, running)),
 	}
 }
 

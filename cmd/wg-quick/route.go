@@ -55,7 +55,7 @@ func (a *app) routeCommand() *cobra.Command {
 			err = notSo
 		}
 		return err
-	}, asJSON)
+	}, asJSON, tunnels(1, running))
 	c.Long = routeLong
 	return c
 }

@@ -55,6 +55,15 @@ func Etc(name string) string {
 	return filepath.Join(etcDir, name)
 }
 
+// Names returns the names of all namespaces that have one.
+func Names() (names []string) {
+	entries, _ := os.ReadDir(namesDir)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
 // NameOf returns the name of the namespace with that inode number, "" if it
 // has none.
 func NameOf(inode uint64) string {
