@@ -32,8 +32,12 @@ PREFIX := /usr/local
 UNITS := $(PREFIX)/lib/systemd/system
 
 .PHONY: install
-install: build ## install the commands and systemd's units below $(DESTDIR)$(PREFIX)
+install: build ## install the commands and what belongs to them below $(DESTDIR)$(PREFIX)
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin bin/wg bin/wg-quick
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/wg.8 man/wg-quick.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions completions/bash/wg completions/bash/wg-quick
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions completions/zsh/_wg completions/zsh/_wg-quick
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d completions/fish/wg.fish completions/fish/wg-quick.fish
 	install -d $(DESTDIR)$(UNITS)
 	for unit in systemd/wg-quick@.service systemd/wg-quick-watch@.service systemd/wg-quick.target; do \
 		sed 's,/usr/bin/,$(PREFIX)/bin/,' $$unit >$(DESTDIR)$(UNITS)/$${unit##*/}; done
@@ -55,7 +59,7 @@ clean-tally:
 
 # The packages that tests run beside ours or look with, and a C compiler for the
 # race detector. Nothing is installed that is there already.
-DEPS := ca-certificates gcc libc6-dev bash iproute2 iputils-ping wireguard-tools wireguard-go nftables iptables procps util-linux systemd
+DEPS := ca-certificates gcc libc6-dev bash iproute2 iputils-ping wireguard-tools wireguard-go nftables iptables procps util-linux systemd bash-completion mandoc
 KERNEL_DEPS := qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 BENCH_DEPS := ca-certificates bash iproute2 wireguard-tools wireguard-go nftables procps time iperf3
 

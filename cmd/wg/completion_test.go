@@ -56,7 +56,7 @@ func TestCompletion(t *testing.T) {
 		}
 		return append(words, "peer")
 	}
-	options := []string{"--json", "--names", "--show-keys", "--watch"}
+	options := showFlags
 	interfaces := []string{"wg0", "wg1"}
 	without := func(list []string, words ...string) []string {
 		return slices.DeleteFunc(slices.Clone(list), func(w string) bool { return slices.Contains(words, w) })
