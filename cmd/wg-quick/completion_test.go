@@ -136,6 +136,9 @@ func TestCompleteSubcommands(t *testing.T) {
 		if got := press(t, line); len(names) > 0 && !slices.Equal(got, names) {
 			t.Errorf("%q: offered are %q, want %q", line, got, names)
 		}
+		if c.HasParent() && !c.HasSubCommands() && c.ValidArgsFunction == nil {
+			t.Errorf("%q: nobody says what its words may be", line)
+		}
 		var flags []string
 		for _, name := range slices.Concat(flagsOf(c), globalFlags(c.Root())) {
 			flags = append(flags, "--"+name)
