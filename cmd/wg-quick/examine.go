@@ -99,9 +99,8 @@ func (e *examination) readMachine(ctx context.Context) {
 		}
 	}
 	f.Permission = h.Permitted(ctx)
-	const mark = "net.ipv4.conf.all.src_valid_mark"
-	f.SysctlReadOnly = unix.Access(sysctlPath(mark), unix.W_OK)
-	value, err := h.Sysctl(ctx, mark)
+	f.SysctlReadOnly = unix.Access(sysctlPath(quick.SrcValidMark), unix.W_OK)
+	value, err := h.Sysctl(ctx, quick.SrcValidMark)
 	e.unread("a parameter of the kernel", err)
 	f.SrcValidMark, f.RPFilter = value == "1", machine.RPFilters(root)
 	settings, err := h.DNS(ctx, "wg0", []string{"192.0.2.1"}, nil) // any name server, of any tunnel

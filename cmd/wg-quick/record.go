@@ -53,9 +53,14 @@ type entry struct {
 	Version int // of this format
 	Boot    string
 	quick.Record
+	// SrcValidMark is what that parameter is to be again, in version 1.
+	SrcValidMark string `json:",omitempty"`
 }
 
-const version = 1
+// version is that of what is written. A program of an earlier one refuses it:
+// what it wouldn't know of, such as a kill switch, it would leave behind. Read
+// knows the earlier ones, of tunnels that were up when the program was replaced.
+const version = 2
 
 // Read implements [quick.Journal]. A file that isn't understood is an error:
 // to take it for nothing could leave a machine without its network.
@@ -70,8 +75,8 @@ func (j *journal) read(path string) (*quick.Record, error) {
 	if err == nil {
 		err = json.Unmarshal(text, &e)
 	}
-	if err == nil && e.Version != version {
-		err = fmt.Errorf("its version is %d, not %d", e.Version, version)
+	if err == nil && (e.Version < 1 || e.Version > version) {
+		err = fmt.Errorf("its version is %d, not 1 to %d", e.Version, version)
 	}
 	if err != nil {
 		return nil, &problem{
@@ -79,6 +84,9 @@ func (j *journal) read(path string) (*quick.Record, error) {
 			cause:  err,
 			advice: []string{"hint: remove the file, and what may be left of the tunnel, by hand"},
 		}
+	}
+	if e.SrcValidMark != "" {
+		e.Sysctls = append(e.Sysctls, quick.Sysctl{Name: quick.SrcValidMark, Value: "1", Before: e.SrcValidMark})
 	}
 	if e.Boot != j.boot {
 		// The kernel forgot its part; of what is in files, the name servers are left.
@@ -89,7 +97,7 @@ func (j *journal) read(path string) (*quick.Record, error) {
 
 // Write implements [quick.Journal].
 func (j *journal) Write(r *quick.Record) error {
-	text, err := json.MarshalIndent(entry{version, j.boot, *r}, "", "\t")
+	text, err := json.MarshalIndent(entry{Version: version, Boot: j.boot, Record: *r}, "", "\t")
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func parseForward(s string, masquerades bool) (bool, error) {
 // serve has the host forward packets for the tunnel, and masquerade them, or no
 // more.
 func (r *transition) serve(ctx context.Context) error {
-	had := r.have.Masquerade != nil || slices.ContainsFunc(r.have.Sysctls, func(p Sysctl) bool { return p.Name != srcValidMark })
+	had := r.have.Masquerade != nil || slices.ContainsFunc(r.have.Sysctls, func(p Sysctl) bool { return p.Name != SrcValidMark })
 	if !r.t.Forward && r.t.Masquerade == nil && !had {
 		return nil
 	}

@@ -231,7 +231,7 @@ func (r *transition) full(ctx context.Context, current uint32, v4, v6 bool, exce
 		return err
 	}
 	// IPv6 has no filter that needs it.
-	if want.Sysctls, err = r.sysctl(ctx, want.Sysctls, srcValidMark, "1", v4); err != nil {
+	if want.Sysctls, err = r.sysctl(ctx, want.Sysctls, SrcValidMark, "1", v4); err != nil {
 		return err
 	}
 	if !v4 && !v6 {

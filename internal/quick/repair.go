@@ -140,7 +140,7 @@ func (r *transition) putBackService(ctx context.Context) error {
 	return r.Journal.Exclusive(ctx, func() error {
 		want := r.have
 		for _, p := range r.record.Sysctls {
-			if p.Name == srcValidMark {
+			if p.Name == SrcValidMark {
 				continue
 			}
 			list, err := r.sysctl(ctx, want.Sysctls, p.Name, p.Value, true)

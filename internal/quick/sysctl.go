@@ -13,9 +13,9 @@ import (
 
 // The kernel's parameters that tunnels need, by name.
 const (
-	// srcValidMark makes the reverse path filter look at a packet's mark. Only
+	// SrcValidMark makes the reverse path filter look at a packet's mark. Only
 	// IPv4 has such a filter.
-	srcValidMark = "net.ipv4.conf.all.src_valid_mark"
+	SrcValidMark = "net.ipv4.conf.all.src_valid_mark"
 	forwarding4  = "net.ipv4.ip_forward"
 	forwarding6  = "net.ipv6.conf.all.forwarding"
 )
@@ -72,7 +72,7 @@ func (s *Session) needed(ctx context.Context, dev, name string, own []plan.Defau
 			return true
 		}
 	}
-	if name != srcValidMark {
+	if name != SrcValidMark {
 		return false
 	}
 	p, err := s.Look.Policy(ctx)
