@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,19 +38,21 @@ func (a *app) exec(ctx context.Context, args []string) error {
 	if err := a.needRoot(); err != nil {
 		return err
 	}
+	dev := cmp.Or(deviceOf(args[0]), args[0])
+	if a.home == nil {
+		where, err := namespaceOf(dev)
+		if err != nil {
+			return err
+		}
+		if where != "" {
+			if err := a.enter(where); err != nil {
+				return err
+			}
+		}
+	}
 	if a.home != nil {
-		return a.become(a.home.etc, args[1:])
-	}
-	dev := args[0]
-	if m := fileName.FindStringSubmatch(dev); m != nil && !bareName.MatchString(dev) {
-		dev = m[2]
-	}
-	where, err := namespaceOf(dev)
-	if err != nil {
-		return err
-	}
-	if where != "" {
-		if err := a.enter(where); err != nil {
+		// Without its tunnel a namespace may lead anywhere.
+		if err := a.session(ctx, func(s *quick.Session) error { return s.RequireDevice(ctx, dev) }); err != nil {
 			return err
 		}
 		return a.become(a.home.etc, args[1:])

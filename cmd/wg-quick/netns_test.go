@@ -87,11 +87,22 @@ func TestNetns(t *testing.T) {
 		if got := s.wgQuick("exec", "wg0", "no-such-command"); got.status != 127 {
 			t.Errorf("exec of nothing: %+v", got)
 		}
+		// It is never run where its tunnel isn't.
+		for _, dev := range []string{"wg1", "wg9"} {
+			got := s.wgQuick("--netns", "app", "exec", dev, "echo", "run")
+			if got.status != 1 || got.out != "" || !strings.HasPrefix(got.err, "wg-quick: `"+dev+"' is not a WireGuard interface\nhint: ") {
+				t.Errorf("exec of %s, which is not in the namespace: %+v", dev, got)
+			}
+		}
 		if got := s.wgQuick("--netns", "app", "status", path); got.status != 0 {
 			t.Errorf("status: %+v", got)
 		}
 		if got := s.wgQuick("down", path); got.status != 1 || !strings.Contains(got.err, "hint: it is in the network namespace `app': say --netns app\n") {
 			t.Errorf("down in the wrong namespace: %+v", got)
+		}
+		s.ip("-n app link delete wg0")
+		if got := s.wgQuick("exec", "wg0", "echo", "run"); got.status != 1 || got.out != "" {
+			t.Errorf("exec of a tunnel whose link is gone: %+v", got)
 		}
 		if got := s.wgQuick("--netns", "app", "down", path); got.status != 0 {
 			t.Errorf("down: %+v", got)
