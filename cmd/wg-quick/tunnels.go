@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -88,16 +89,20 @@ func isTunnel(path string) bool {
 	return err != nil || config.Scan(path, text).HasInterface()
 }
 
-// candidates returns what --all means: the tunnels that are up, or those that
-// have a file and aren't.
+// candidates returns what --all means: the tunnels of which there is something,
+// or those that have a file and aren't up, be it after a sudden end.
 func (a *app) candidates(up bool) (args []string, err error) {
-	files, err := filepath.Glob(filepath.Join(configDir, "*.conf"))
-	if err != nil {
-		return nil, err
+	files, err := os.ReadDir(configDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p := &problem{line: fmt.Sprintf("%s: %v", a.prog, err), cause: err}
+		if os.IsPermission(err) {
+			p.hint("only root may look: run it with sudo")
+		}
+		return nil, p
 	}
 	known := map[string]string{} // their files
-	for _, path := range files {
-		if m := fileName.FindStringSubmatch(path); m != nil && (up || isTunnel(path)) {
+	for _, f := range files {
+		if m := fileName.FindStringSubmatch(f.Name()); m != nil && (up || isTunnel(filepath.Join(configDir, f.Name()))) {
 			known[m[2]] = m[2]
 		}
 	}
@@ -105,16 +110,18 @@ func (a *app) candidates(up bool) (args []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	recorded := map[string]bool{}
+	recorded := map[string]*quick.Record{}
 	for _, r := range records {
-		recorded[r.Dev] = true
+		recorded[r.Dev] = r
 		if up && !strings.HasPrefix(r.Config, configDir+"/") {
 			known[r.Dev] = r.Config
 		}
 	}
 	for dev, arg := range known {
 		_, err := net.InterfaceByName(dev)
-		if isUp := err == nil || recorded[dev]; isUp == up {
+		r := recorded[dev]
+		switch linked := err == nil; {
+		case up && (linked || r != nil), !up && (!linked || r != nil && r.Phase != quick.Up):
 			args = append(args, arg)
 		}
 	}
