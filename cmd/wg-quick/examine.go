@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -385,20 +384,11 @@ func (j *journal) interrupted(ctx context.Context, h host) (list []string, err e
 	records, err := j.Others("")
 	for _, r := range records {
 		l, failed := h.Kernel.Link(ctx, r.Dev)
-		if failed == nil && (r.Phase != quick.Up || l.Index == 0) && !j.isLocked(r.Dev) {
+		if failed == nil && (r.Phase != quick.Up || l.Index == 0) && !j.Busy(r.Dev) {
 			list = append(list, r.Dev)
 		}
 	}
 	return list, err
-}
-
-// isLocked reports whether a process is at work on a tunnel. It doesn't try the
-// lock, which could be in another one's way.
-func (j *journal) isLocked(dev string) bool {
-	var st unix.Stat_t
-	locks, err := os.ReadFile("/proc/locks")
-	return err == nil && unix.Stat(j.lockPath(dev), &st) == nil &&
-		regexp.MustCompile(fmt.Sprintf(`FLOCK .*:%d `, st.Ino)).Match(locks)
 }
 
 // errEnough ends a reading.

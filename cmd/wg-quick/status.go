@@ -104,6 +104,10 @@ func worst(all []*quick.Status) error {
 	return result
 }
 
+// becoming says what another process makes of a tunnel.
+var becoming = map[quick.Phase]string{
+	quick.Coming: "another process is bringing it up", quick.Going: "another process is taking it down"}
+
 // mostPeers is how many peers are listed one by one, unless they are stale.
 const mostPeers = 20
 
@@ -120,6 +124,10 @@ func (a *app) printStatus(s *quick.Status) {
 	}
 	if text := a.killSwitchOf(s); text != "" {
 		line("  %s", text)
+	}
+	if s.Busy {
+		line("  %s", becoming[s.Phase])
+		return
 	}
 	if len(s.Left) > 0 {
 		line("  came to a sudden end; `%s down %s' would remove what is left:", a.prog, s.Dev)
@@ -168,7 +176,7 @@ func (a *app) killSwitchOf(s *quick.Status) string {
 	switch {
 	case !s.Whole:
 		return fmt.Sprintf("kill switch: others have changed it (table inet wg-killswitch); `%s reload %s' puts it right", a.prog, s.Dev)
-	case s.Phase != quick.Up || len(s.Left) > 0:
+	case !s.Busy && (s.Phase != quick.Up || len(s.Left) > 0):
 		return fmt.Sprintf("%s, which isn't up: this blocks the net. `%s up %s' brings it up, `%[2]s unlock %[3]s' opens the net", what, a.prog, s.Dev)
 	}
 	return what
@@ -261,6 +269,9 @@ func (a *app) printStatusJSON(all []*quick.Status) error {
 		t := tunnelJSON{
 			Name: s.Dev, Config: s.Config, Verdict: words[verdict(s)], Peers: []peerJSON{}, Edits: []editJSON{},
 			Reload: list(s.Steps), Notes: list(slices.Concat(s.Elsewhere, s.Notes)), Left: list(s.Left),
+		}
+		if s.Busy {
+			t.Notes = append(t.Notes, becoming[s.Phase])
 		}
 		if k := s.KillSwitch; k != nil {
 			text := "on"

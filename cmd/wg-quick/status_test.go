@@ -64,6 +64,34 @@ func TestStatus(t *testing.T) {
 	})
 }
 
+// While another process works on it, nothing came to a sudden end.
+func TestStatusMeanwhile(t *testing.T) {
+	isolated(t, func(s *site) {
+		path := s.file("wg0", ordinary+"\nKillSwitch = true\nPreUp = echo . >up; cat go\nPreDown = echo . >down\nPostDown = cat go", "0.0.0.0/0"+far)
+		s.sh("mkfifo up down go")
+		for _, run := range []struct{ verb, fifo, doing string }{{"up", "up", "bringing it up"}, {"down", "down", "taking it down"}} {
+			c := s.command(run.verb, path)
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			s.sh("cat " + run.fifo)
+			var got result
+			if err := await(func() bool { got = s.wgQuick("status", path); return got.status == 4 }); err != nil {
+				t.Error(err)
+			}
+			s.expect(got, result{"wg0: not up\n  kill switch: nothing leaves but by the tunnel\n  another process is " + run.doing + "\n", "", 4})
+			got = s.wgQuick("status", "--json", path)
+			if !strings.Contains(got.out, `"notes":["another process is `+run.doing+`"],"left":[]`) {
+				t.Errorf("--json says %s", got.out)
+			}
+			s.sh("echo . >go")
+			if err := c.Wait(); err != nil {
+				t.Errorf("%s: %v", run.verb, err)
+			}
+		}
+	})
+}
+
 // After a crash status says what is left.
 func TestStatusAfterCrash(t *testing.T) {
 	isolated(t, func(s *site) {

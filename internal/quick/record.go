@@ -59,6 +59,8 @@ type Journal interface {
 	Remove(dev string) error
 	// Others returns the records of the tunnels beside dev.
 	Others(dev string) ([]*Record, error)
+	// Busy reports whether somebody is at work on a tunnel.
+	Busy(dev string) bool
 	// Exclusive calls f while no other tunnel's f runs: what full tunnels have
 	// in common is decided and set in one go.
 	Exclusive(ctx context.Context, f func() error) error

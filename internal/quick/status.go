@@ -37,6 +37,9 @@ type Status struct {
 	// Left is what there is of a tunnel that came to a sudden end: the steps that
 	// would remove it.
 	Left []string
+	// Busy says that it came to no end: somebody is just bringing it up or taking
+	// it down.
+	Busy bool
 }
 
 // A PeerStatus is what of a peer tells whether the way to it works.
@@ -95,9 +98,10 @@ func (s *Status) InTouch() bool {
 func (s *Status) Drifted() bool { return len(s.Edits)+len(s.Elsewhere)+len(s.Steps) > 0 }
 
 // Status compares the tunnel with t, of whose file doc is the text. It changes
-// nothing.
+// nothing, and waits for nobody.
 func (s *Session) Status(ctx context.Context, t *Tunnel, doc *config.Document, now time.Time) (*Status, error) {
 	status := &Status{Dev: t.Dev, Config: t.Config}
+	busy := s.Journal.Busy(t.Dev) // it may be done when we come to ask again
 	record, link, err := s.found(ctx, t)
 	if err != nil {
 		if _, refused := errors.AsType[*Refusal](err); refused {
@@ -111,6 +115,10 @@ func (s *Session) Status(ctx context.Context, t *Tunnel, doc *config.Document, n
 		return nil, err
 	}
 	status.KillSwitch, status.Whole = standing.KillSwitch, standing.Whole
+	if record.Phase != Up && (busy || s.Journal.Busy(t.Dev)) {
+		status.Busy = true
+		return status, nil
+	}
 	if link.Index == 0 || record.Phase != Up {
 		_, status.Left, err = s.rehearse(func(r *Session) error {
 			told, err := r.clear(ctx, record, link.Index != 0)

@@ -285,4 +285,6 @@ func (w *world) Others(dev string) (list []*quick.Record, err error) {
 	return list, nil
 }
 
+func (w *world) Busy(string) bool { return false }
+
 func (w *world) Exclusive(_ context.Context, f func() error) error { return f() }
