@@ -51,9 +51,18 @@ func (a *app) enter(name string) error {
 	return nil
 }
 
+// atBirth calls f in the namespace of birth, where the net can be reached without
+// the tunnel. h may be nil.
+func (h *home) atBirth(f func() error) error {
+	if h == nil {
+		return f()
+	}
+	return netns.Do(h.birth, f)
+}
+
 // openBirth returns the kernel's part of the namespace of birth.
 func (h *home) openBirth() (k *rtnl.Kernel, err error) {
-	err = netns.Do(h.birth, func() error {
+	err = h.atBirth(func() error {
 		k, err = rtnl.Open()
 		return err
 	})

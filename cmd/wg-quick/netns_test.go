@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -168,6 +169,25 @@ func TestExec(t *testing.T) {
 		}
 		if got := s.wgQuick("exec", path, "true"); got.status != 0 {
 			t.Errorf("after a sudden end: %+v", got)
+		}
+	})
+}
+
+// A command that prints the key may have to ask a server for it.
+func TestNetnsKeyCommand(t *testing.T) {
+	apart(t, func(s *site, path string) {
+		text := s.read(path)
+		key := strings.TrimPrefix(regexp.MustCompile("(?m)^PrivateKey = .*").FindString(text), "PrivateKey = ")
+		text = strings.Replace(text, "PrivateKey = "+key, "PrivateKeyCommand = ip link show wg1 >/dev/null && cat "+s.dir+"/key", 1)
+		for name, content := range map[string]string{path: text, filepath.Join(s.dir, "key"): key} {
+			if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, args := range [][]string{{"exec", path, "true"}, {"--netns", "app", "up", path}, {"--netns", "app", "reload", path}, {"--netns", "app", "down", path}} {
+			if got := s.wgQuick(args...); got.status != 0 {
+				t.Errorf("%q: %+v", args, got)
+			}
 		}
 	})
 }

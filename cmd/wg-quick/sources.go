@@ -214,7 +214,7 @@ func (s *sources) KeyCommand(command config.Value) (device.Optional[keys.Key], e
 	ctx, cancel := context.WithTimeoutCause(s.ctx, keyPatience, fmt.Errorf("no key within %v", keyPatience))
 	defer cancel()
 	var out keyOutput
-	err := s.run(ctx, strings.ReplaceAll(command.Text, "%i", s.file.dev), &out)
+	err := s.app.home.atBirth(func() error { return s.run(ctx, strings.ReplaceAll(command.Text, "%i", s.file.dev), &out) })
 	switch {
 	case s.ctx.Err() != nil:
 		return none, interruption{context.Cause(s.ctx)}
