@@ -41,8 +41,21 @@ func TestUpAllAfterSuddenEnd(t *testing.T) {
 			t.Fatalf("wg-quick wasn't killed: %+v", got)
 		}
 		isUp("after a kill")
+		s.sh("rm " + configDir + "/wg0.conf")
+		if got := s.wgQuick("status"); got.status != 1 || !strings.Contains(got.err, "`/etc/wireguard/wg0.conf' does not exist\n") {
+			t.Errorf("status of a tunnel without its file: %+v", got)
+		}
 		if got := s.wgQuick("down", "--all"); got.status != 0 {
 			t.Errorf("down --all: %+v", got)
+		}
+		s.same(before)
+
+		// Its file is a link to one of another name.
+		s.sh("touch " + s.file("other", ordinary, "10.50.0.0/16") + " && ln -s $PWD/other.conf " + configDir + "/wg0.conf")
+		for _, verb := range []string{"up", "reload", "down"} {
+			if got := s.wgQuick(verb, "--all"); got.status != 0 {
+				t.Errorf("%s --all: %+v", verb, got)
+			}
 		}
 		s.same(before)
 

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,7 +57,7 @@ func (a *app) carryOut(ctx context.Context, j *job) error {
 		run = do
 	}
 	err := run()
-	if refusal, ok := errors.AsType[*quick.Refusal](err); ok && a.home == nil {
+	if refusal, ok := err.(*quick.Refusal); ok && a.home == nil {
 		if name, e := namespaceOf(j.dev); e == nil && name != "" {
 			return &quick.Refusal{Text: refusal.Text, Hint: fmt.Sprintf("it is in the network namespace `%s': say --netns %[1]s", name)}
 		}
@@ -113,8 +112,8 @@ func (a *app) candidates(up bool) (args []string, err error) {
 	recorded := map[string]*quick.Record{}
 	for _, r := range records {
 		recorded[r.Dev] = r
-		if up && !strings.HasPrefix(r.Config, configDir+"/") {
-			known[r.Dev] = r.Config
+		if up {
+			known[r.Dev] = argOf(r)
 		}
 	}
 	for dev, arg := range known {
@@ -134,4 +133,14 @@ func (a *app) candidates(up bool) (args []string, err error) {
 		a.say(fmt.Sprintf("%s: no tunnel %s", a.prog, which))
 	}
 	return args, nil
+}
+
+// argOf returns what names the tunnel of a record: its file, unless that is the
+// one that its name stands for, or was, or has another name behind a link.
+func argOf(r *quick.Record) string {
+	path, err := filepath.EvalSymlinks(filepath.Join(configDir, r.Dev+".conf"))
+	if err == nil && path == r.Config || filepath.Dir(r.Config) == configDir || deviceOf(r.Config) != r.Dev {
+		return r.Dev
+	}
+	return r.Config
 }
