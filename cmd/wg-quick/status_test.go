@@ -143,6 +143,25 @@ func TestStatusOfKillSwitch(t *testing.T) {
 	})
 }
 
+// Where there is no IPv6, nobody removed the addresses that were left out, and
+// the file keeps them.
+func TestStatusWithoutIPv6(t *testing.T) {
+	isolated(t, func(s *site) {
+		s.sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1")
+		path := s.file("wg0", ordinary+"\nSaveConfig = true", "10.50.0.0/16, fd50::/16")
+		text := s.read(path)
+		s.up(path)
+		s.expect(s.wgQuick("reload", path), result{"", "[!] There is no IPv6 here (net.ipv6.conf.wg0.disable_ipv6 is 1). Left out: fd07::2/64, fd50::/16\n", 0})
+		got := s.wgQuick("status", path)
+		s.expect(got, result{"wg0: up, healthy\n  peer " + firstKey + ": no handshake yet; idle\n" +
+			"  There is no IPv6 here (net.ipv6.conf.wg0.disable_ipv6 is 1). Left out: fd07::2/64, fd50::/16\n", "", 0})
+		s.down(path)
+		if after := s.read(path); after != text {
+			t.Errorf("the file was\n%sand is\n%s", text, after)
+		}
+	})
+}
+
 // No secret is printed, whatever differs.
 func TestStatusSecrets(t *testing.T) {
 	isolated(t, func(s *site) {

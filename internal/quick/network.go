@@ -215,6 +215,15 @@ func (r *transition) onlyIPv4(reason string, addresses, allowed []netip.Prefix) 
 	return a4, ips4
 }
 
+// leftOut returns the addresses of a tunnel that its link dev hasn't, by there,
+// because it can't have any of IPv6: nobody removed them.
+func (s *Session) leftOut(ctx context.Context, dev string, addresses, there []netip.Prefix) []netip.Prefix {
+	if s.Look.NoIPv6(ctx, dev) == "" {
+		return nil
+	}
+	return slices.DeleteFunc(but(addresses, there), func(p netip.Prefix) bool { return p.Addr().Is4() })
+}
+
 // full sets up a full tunnel: the mark of the device's own packets, what the
 // packet filters need to let their answers in, and last the default routes.
 // Without a default route it takes all of that away. The networks of except

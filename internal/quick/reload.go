@@ -235,7 +235,8 @@ func (r *transition) readState(ctx context.Context) error {
 	}
 	ours := r.record.Addresses
 	var gone []netip.Prefix
-	r.t.Addresses, gone = r.drift.settleAddresses(r.t.Addresses, addresses, ours)
+	expected := slices.Concat(addresses, r.leftOut(ctx, dev, r.t.Addresses, addresses))
+	r.t.Addresses, gone = r.drift.settleAddresses(r.t.Addresses, expected, ours)
 	ours = slices.Concat(ours, r.t.Addresses, gone)
 	r.record.Addresses = slices.Concat(r.record.Addresses, r.t.Addresses)
 	addresses = slices.DeleteFunc(addresses, func(p netip.Prefix) bool { return !slices.Contains(ours, p) })

@@ -24,7 +24,9 @@ func (s *Session) Save(ctx context.Context, dev string, doc *config.Document, bo
 	if err != nil {
 		return err
 	}
-	live.Addresses = withoutLinkLocal(live.Addresses, addressesOf(doc))
+	named := addressesOf(doc)
+	live.Addresses = withoutLinkLocal(live.Addresses, named)
+	live.Addresses = append(live.Addresses, s.leftOut(ctx, dev, named, live.Addresses)...)
 	if _, elsewhere := doc.Update(live, borrowed, parseAddress); len(elsewhere) > 0 {
 		line := "[!] Not saved: " + elsewhere[0]
 		if more := len(elsewhere) - 1; more > 0 {

@@ -136,6 +136,7 @@ func (s *Session) Status(ctx context.Context, t *Tunnel, doc *config.Document, n
 		p.Endpoint = netip.AddrPort{} // a peer may roam
 	}
 	live.Addresses = withoutLinkLocal(live.Addresses, t.Addresses)
+	live.Addresses = append(live.Addresses, s.leftOut(ctx, t.Dev, t.Addresses, live.Addresses)...)
 	base, err := s.Journal.Baseline(t.Dev)
 	if err != nil {
 		return nil, err
