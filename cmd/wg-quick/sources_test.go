@@ -366,7 +366,7 @@ func TestSaveElsewhere(t *testing.T) {
 		if r := s.wgQuick("status", path); r.status != 3 || !strings.Contains(r.out, "the peer "+other+": it isn't any more as "+s.dir+"/all.peers has it") {
 			t.Errorf("status: exit status %d\n%s%s", r.status, r.out, r.err)
 		}
-		s.expect(s.wgQuick("save", path), result{err: "[!] Not saved: that the peer OkduQ+ONe4CjBN2SHsWE+qUuomoOlHD3GhzsblUe73o= of DIR/wg0.conf.d/10.conf is gone; and 2 more such.\n" + saved})
+		s.expect(s.wgQuick("save", path), result{err: "[!] Not saved: the peer OkduQ+ONe4CjBN2SHsWE+qUuomoOlHD3GhzsblUe73o= of DIR/wg0.conf.d/10.conf is gone; and 2 more such.\n" + saved})
 		s.content(path, want)
 
 		// Where it can't be read, the file gets nothing that might be of there.

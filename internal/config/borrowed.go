@@ -4,7 +4,9 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -83,9 +85,10 @@ func (e *editor) borrowedPeer(p *device.Peer) bool {
 // itself.
 func (e *editor) missing(live map[keys.Key]*device.Peer, self keys.Key) {
 	own := self.Public()
-	for key, lent := range e.borrowed.peers {
+	byKey := func(a, b keys.Key) int { return bytes.Compare(a[:], b[:]) }
+	for _, key := range slices.SortedFunc(maps.Keys(e.borrowed.peers), byKey) {
 		if live[key] == nil && key != own {
-			e.elsewhere = append(e.elsewhere, fmt.Sprintf("that the peer %s of %s is gone", key.Base64(), lent.file))
+			e.elsewhere = append(e.elsewhere, fmt.Sprintf("the peer %s of %s is gone", key.Base64(), e.borrowed.peers[key].file))
 		}
 	}
 }

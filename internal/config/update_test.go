@@ -192,7 +192,7 @@ func TestUpdateBorrowed(t *testing.T) {
 		"the private key":     {func(l *config.Live) { l.PrivateKey.Value = mustKey(t, key) }, false, file, "the private key: it isn't any more the one that the file's comes from"},
 		"the preshared key":   {func(l *config.Live) { l.Peers[1].PresharedKey = keys.Key{} }, false, file, "the preshared key of the peer " + key2 + ": it isn't any more that of its file"},
 		"a borrowed peer":     {func(l *config.Live) { l.Peers[0].PersistentKeepalive = 7 }, false, file, "the peer " + key + ": it isn't any more as peers has it"},
-		"no borrowed peer":    {func(l *config.Live) { l.Peers = l.Peers[1:] }, false, file, "that the peer " + key + " of peers is gone"},
+		"no borrowed peer":    {func(l *config.Live) { l.Peers = l.Peers[1:] }, false, file, "the peer " + key + " of peers is gone"},
 		"where a peer roamed": {func(l *config.Live) { l.Peers[0].Endpoint = netip.MustParseAddrPort("192.0.2.1:1") }, false, file, ""},
 		"more allowed IPs": {func(l *config.Live) { l.Peers[1].AllowedIPs = append(l.Peers[1].AllowedIPs, prefix("10.0.0.1/32")) }, false,
 			strings.Replace(file, "10.0.0.0/8, 192.168.0.0/16\nExcludedIPs = 10.0.0.0/9\n", "10.128.0.0/9, 192.168.0.0/16, 10.0.0.1/32\n", 1), ""},
