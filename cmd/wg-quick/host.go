@@ -51,10 +51,7 @@ var (
 func (a *app) locked(ctx context.Context, dev string, f func() error) error {
 	unlock, err := newJournal(runDir).lock(ctx, dev, false)
 	if errors.Is(err, errLocked) {
-		return &quick.Refusal{
-			Text: fmt.Sprintf("`%s' is being brought up or taken down by another process", dev),
-			Hint: "wait until that has ended; `pgrep -af wg-quick' shows it",
-		}
+		return inWork(dev)
 	}
 	if err != nil {
 		return err
@@ -62,6 +59,14 @@ func (a *app) locked(ctx context.Context, dev string, f func() error) error {
 	defer unlock()
 	defer userspace.Sweep(dev)
 	return f()
+}
+
+// inWork refuses to do something about a tunnel while somebody else does.
+func inWork(dev string) error {
+	return &quick.Refusal{
+		Text: fmt.Sprintf("`%s' is being brought up or taken down by another process", dev),
+		Hint: "wait until that has ended; `pgrep -af wg-quick' shows it",
+	}
 }
 
 // onHost calls f with the host.

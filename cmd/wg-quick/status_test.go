@@ -64,7 +64,8 @@ func TestStatus(t *testing.T) {
 	})
 }
 
-// While another process works on it, nothing came to a sudden end.
+// While another process works on it, nothing came to a sudden end, and nobody
+// knows what there is to do.
 func TestStatusMeanwhile(t *testing.T) {
 	isolated(t, func(s *site) {
 		path := s.file("wg0", ordinary+"\nKillSwitch = true\nPreUp = echo . >up; cat go\nPreDown = echo . >down\nPostDown = cat go", "0.0.0.0/0"+far)
@@ -84,6 +85,8 @@ func TestStatusMeanwhile(t *testing.T) {
 			if !strings.Contains(got.out, `"notes":["another process is `+run.doing+`"],"left":[]`) {
 				t.Errorf("--json says %s", got.out)
 			}
+			s.expect(s.wgQuick("plan", "up", path), result{"", "wg-quick: `wg0' is being brought up or taken down by another process\n" +
+				"hint: wait until that has ended; `pgrep -af wg-quick' shows it\n", 1})
 			s.sh("echo . >go")
 			if err := c.Wait(); err != nil {
 				t.Errorf("%s: %v", run.verb, err)

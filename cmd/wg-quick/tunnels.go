@@ -47,14 +47,20 @@ func (a *app) onTunnels(name, does string, prepare func(ctx context.Context, arg
 	}, settings...)
 }
 
-// carryOut does a job. A rehearsal waits for nobody.
+// carryOut does a job. A rehearsal is in nobody's way, but what another process
+// has half done isn't what to go by.
 func (a *app) carryOut(ctx context.Context, j *job) error {
 	do := func() error {
 		return a.session(ctx, func(s *quick.Session) error { return j.do(ctx, s) })
 	}
 	run := func() error { return a.locked(ctx, j.dev, do) }
 	if a.dryRun {
-		run = do
+		run = func() error {
+			if newJournal(runDir).Busy(j.dev) {
+				return inWork(j.dev)
+			}
+			return do()
+		}
 	}
 	err := run()
 	if refusal, ok := err.(*quick.Refusal); ok && a.home == nil {
