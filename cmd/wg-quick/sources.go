@@ -184,6 +184,9 @@ func (s *sources) readAll(v config.Value, paths []string) (files []config.File, 
 }
 
 func (s *sources) read(v config.Value, path string) (config.File, error) {
+	if st, err := os.Stat(path); err == nil && !isFile(st) {
+		return config.File{}, &missing{reason: path + ": no file"}
+	}
 	text, err := readFile(s.ctx, path)
 	if err != nil {
 		return config.File{}, s.unreadable(v, path, err)

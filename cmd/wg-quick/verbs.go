@@ -66,7 +66,7 @@ func (a *app) open(ctx context.Context, arg string) (*file, error) {
 			*p = abs
 		}
 	}
-	if st.Mode()&(fs.ModeDir|fs.ModeDevice) != 0 { // one may have no end
+	if !isFile(st) {
 		return nil, &problem{line: fmt.Sprintf("%s: `%s' is no file", a.prog, path)}
 	}
 	if f.text, err = readFile(ctx, f.path); err != nil {
@@ -75,6 +75,10 @@ func (a *app) open(ctx context.Context, arg string) (*file, error) {
 	a.warnAccessible(f.path)
 	return f, nil
 }
+
+// isFile reports whether something is no directory, nor a device, which may
+// have no end.
+func isFile(st fs.FileInfo) bool { return st.Mode()&(fs.ModeDir|fs.ModeDevice) == 0 }
 
 // readFile is [os.ReadFile], until ctx is done.
 func readFile(ctx context.Context, path string) ([]byte, error) {
