@@ -213,6 +213,11 @@ func TestDoctor(t *testing.T) {
 			c.sh("ping -qc 1 -W 30 10.7.0.1")
 			c.ahead = -20 * time.Minute
 		}, "doctor wg0", "!!clock-back", "there won't be one for 20m0s\n"},
+		{"a kill switch is left", func(c *clinic) {
+			c.files("KillSwitch = true\nAddress = 10.7.0.2/24", full, "")
+			c.up()
+			c.sh("ip link delete wg0; rm -r /run/wgtools")
+		}, "doctor", "!!kill-switch-alone", "mend: wg-quick up wg0\n"},
 		{"a tunnel came to a sudden end", func(c *clinic) { c.files("", full, ""); c.up(); c.sh("ip link delete wg0") }, "doctor", "!!left-over", "mend: wg-quick down wg0\n"},
 
 		{"a bad file", func(c *clinic) { c.up(); c.files("Adress = 10.7.0.2/24", "", "") }, "doctor wg0", "!!file-bad", "wg0.conf:3:1: "},

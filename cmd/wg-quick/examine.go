@@ -114,6 +114,8 @@ func (e *examination) readMachine(ctx context.Context) {
 	f.Synchronised = machine.ClockKept()
 	f.Kinds, err = h.Kinds(ctx)
 	e.unread("the links", err)
+	f.KillSwitches, err = h.KillSwitches(ctx)
+	e.unread("the kill switches", err)
 	e.facts.Interrupted, err = newJournal(runDir).interrupted(ctx, h)
 	e.unread("the records of tunnels", err)
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"wgtools/internal/config"
 	"wgtools/internal/netns"
 	"wgtools/internal/quick"
+	"wgtools/internal/routing"
 	"wgtools/internal/rtnl"
 	"wgtools/internal/userspace"
 )
@@ -115,6 +117,22 @@ func (h host) AddLink(ctx context.Context, dev string) error {
 	}
 	defer ns.Close()
 	return h.birth.AddLinkIn(ctx, dev, ns)
+}
+
+// Policy implements [quick.Observer]. A number that is a table in the namespace
+// of birth is taken: it may be the mark of a tunnel there, past whose rules and
+// kill switch packets with that mark go.
+func (h host) Policy(ctx context.Context) (*routing.Policy, error) {
+	p, err := h.Kernel.Policy(ctx)
+	if err != nil || h.app.home == nil {
+		return p, err
+	}
+	birth, err := h.birth.Policy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(p.Used, birth.Used)
+	return p, nil
 }
 
 // PathMTU implements [quick.Observer].

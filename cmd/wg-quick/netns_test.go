@@ -210,3 +210,22 @@ func TestNetnsRefusals(t *testing.T) {
 		s.wgQuick("down", path)
 	})
 }
+
+// A tunnel elsewhere has no mark of a tunnel here: its packets would go past the
+// rules and the kill switch of that one.
+func TestNetnsMark(t *testing.T) {
+	apart(t, func(s *site, path string) {
+		here := s.file("wg9", "Address = 10.99.0.2/24", "0.0.0.0/0"+far)
+		if got := s.wgQuick("up", here); got.status != 0 {
+			t.Fatalf("up: %+v", got)
+		}
+		if got := s.wgQuick("--netns", "app", "up", path); got.status != 0 {
+			t.Fatalf("up: %+v", got)
+		}
+		if a, b := s.sh("wg show wg9 fwmark"), s.sh("wg show wg0 fwmark"); a == b {
+			t.Errorf("both have the mark %s", a)
+		}
+		s.wgQuick("--netns", "app", "down", path)
+		s.wgQuick("down", here)
+	})
+}

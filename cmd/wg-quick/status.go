@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"wgtools/internal/config"
 	"wgtools/internal/device"
 	"wgtools/internal/quick"
+	"wgtools/internal/routing"
 )
 
 // The exit statuses of status. With several tunnels it is the worst one's; a
@@ -36,6 +38,10 @@ func (a *app) status(ctx context.Context, args []string) error {
 		if args, err = a.candidates(true); err != nil {
 			return err
 		}
+		// What blocks the net is told in any case.
+		if args, err = a.withKillSwitches(ctx, args); err != nil {
+			return err
+		}
 		if len(args) == 0 {
 			return statusDown
 		}
@@ -52,20 +58,50 @@ func (a *app) status(ctx context.Context, args []string) error {
 	return cmp.Or(err, worst(all))
 }
 
-func (a *app) statusOf(ctx context.Context, arg string) (s *quick.Status, err error) {
-	f, err := a.open(ctx, arg)
-	if err != nil {
-		return nil, err
-	}
-	t, err := a.decode(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	err = a.session(ctx, func(session *quick.Session) error {
-		s, err = session.Status(ctx, t, config.Scan(f.path, f.text), a.Now())
+// withKillSwitches returns args and the tunnels whose kill switch stands.
+func (a *app) withKillSwitches(ctx context.Context, args []string) ([]string, error) {
+	err := a.session(ctx, func(s *quick.Session) error {
+		standing, err := s.Look.KillSwitches(ctx)
+		for _, dev := range standing {
+			if !slices.ContainsFunc(args, func(arg string) bool { return deviceOf(arg) == dev }) {
+				args = append(args, dev)
+			}
+		}
 		return err
 	})
-	return s, err
+	return args, err
+}
+
+// statusOf returns how one tunnel is. Without a file that can be used, that is
+// what can be told by its record and what stands of it, beside the error.
+func (a *app) statusOf(ctx context.Context, arg string) (s *quick.Status, err error) {
+	var doc *config.Document
+	var t *quick.Tunnel
+	f, unusable := a.open(ctx, arg)
+	if unusable == nil {
+		doc = config.Scan(f.path, f.text)
+		t, unusable = a.decode(ctx, f)
+	}
+	if unusable != nil {
+		dev := deviceOf(arg)
+		if dev == "" {
+			return nil, unusable
+		}
+		t, doc = &quick.Tunnel{Dev: dev, Config: arg, Table: routing.Chosen(0)}, nil
+	}
+	err = a.session(ctx, func(session *quick.Session) error {
+		s, err = session.Status(ctx, t, doc, a.Now())
+		return err
+	})
+	switch {
+	case unusable == nil || err != nil:
+	case s.Phase == "":
+		s = nil // there is nothing to tell
+	case s.Phase != quick.Up:
+		a.report(unusable) // it doesn't matter for what is left
+		return s, nil
+	}
+	return s, errors.Join(unusable, err)
 }
 
 // verdict returns the exit status of one tunnel, 0 if all is well.

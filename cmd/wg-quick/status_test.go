@@ -188,3 +188,22 @@ func TestStatusSecrets(t *testing.T) {
 		s.wgQuick("down", path)
 	})
 }
+
+// What blocks the net is told without the tunnel's name, file, record and link.
+func TestStatusOfLoneKillSwitch(t *testing.T) {
+	isolated(t, func(s *site) {
+		path := s.file("wg0", "Address = 10.7.0.2/24\nKillSwitch = true", "0.0.0.0/0"+far)
+		if got := s.wgQuick("up", path); got.status != 0 {
+			t.Fatalf("up: %+v", got)
+		}
+		s.sh("ip link delete wg0; rm -r /run/wgtools wg0.conf")
+		got := s.wgQuick("status")
+		if got.status != 4 || !strings.Contains(got.out, "wg0: not up\n  kill switch: nothing leaves") || !strings.Contains(got.out, "`wg-quick unlock wg0'") {
+			t.Errorf("status: %+v", got)
+		}
+		if got := s.wgQuick("unlock", "wg0"); got.status != 0 {
+			t.Errorf("unlock: %+v", got)
+		}
+		s.expect(s.wgQuick("status"), result{"", "wg-quick: no tunnel is up\n", 4})
+	})
+}

@@ -57,6 +57,7 @@ var Checks = []Check{
 	{"firewall", "which packet filter takes the rules of full tunnels?", []string{"firewall-absent"}, firewall, nil},
 	{"clock", "is the clock right? Peers refuse handshakes of an earlier time than the last one's", []string{"clock-early", "clock-back", "clock-unsynchronised"}, clock, nil},
 	{"record", "is something left of a tunnel that came to a sudden end?", []string{"left-over"}, record, nil},
+	{"kill-switch", "does a kill switch block the net?", []string{"kill-switch-alone", "kill-switch-other"}, killSwitch, killSwitchOther},
 	{"file", "can the tunnel's file be understood?", []string{"file-bad"}, nil, file},
 	{"link", "is the tunnel's link up?", []string{"link-down"}, nil, link},
 	{"port", "is the ListenPort free, for a tunnel that isn't up?", []string{"port-taken"}, nil, port},

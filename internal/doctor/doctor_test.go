@@ -116,6 +116,9 @@ func TestExamine(t *testing.T) {
 			f.Synchronised = false
 			t.Peers[0].LatestHandshake, t.Peers[0].ReceivedBytes, t.Echo = device.Time{}, 0, nil
 		}, "!clock-unsynchronised !!handshake-unanswered"},
+		{"a kill switch alone", func(f *Facts, t *Tunnel) { f.KillSwitches = []string{"wg7"} }, "!!kill-switch-alone !!kill-switch-other"},
+		{"another's kill switch", func(f *Facts, t *Tunnel) { f.KillSwitches, f.Kinds["wg7"] = []string{"wg7"}, "wireguard" }, "!!kill-switch-other"},
+		{"its own kill switch", func(f *Facts, t *Tunnel) { f.KillSwitches, f.Kinds[t.Dev] = []string{t.Dev}, "wireguard" }, ""},
 		{"left over", func(f *Facts, t *Tunnel) { f.Interrupted = []string{"wg7"} }, "!!left-over"},
 
 		{"bad file", func(_ *Facts, t *Tunnel) { t.FileError = "x" }, "!!file-bad"},

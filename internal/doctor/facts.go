@@ -38,12 +38,13 @@ type Facts struct {
 	FirewallErr  error
 	Synchronised bool // the clock, by a time service, as far as the kernel knows
 
-	Rules       []routing.Rule
-	Policy      *routing.Policy
-	Kinds       map[string]string // of all links: "bridge"
-	Sockets     []machine.Socket  // bound to ports that tunnels which aren't up want
-	Ports       map[string]uint16 // of all WireGuard devices
-	Interrupted []string          // tunnels that came to a sudden end
+	Rules        []routing.Rule
+	Policy       *routing.Policy
+	Kinds        map[string]string // of all links: "bridge"
+	Sockets      []machine.Socket  // bound to ports that tunnels which aren't up want
+	Ports        map[string]uint16 // of all WireGuard devices
+	KillSwitches []string          // tunnels whose kill switch stands
+	Interrupted  []string          // tunnels that came to a sudden end
 
 	Tunnels []Tunnel // those to be examined
 }

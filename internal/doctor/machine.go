@@ -160,6 +160,28 @@ func record(f *Facts) (list []Finding) {
 	return orWell(list, "nothing is left of tunnels that are gone")
 }
 
+func killSwitch(f *Facts) (list []Finding) {
+	for _, dev := range f.KillSwitches {
+		if _, there := f.Kinds[dev]; !there {
+			list = append(list, Finding{Severity: Problem, Code: "kill-switch-alone", Dev: dev,
+				What: fmt.Sprintf("nothing leaves this host: the kill switch of `%s' stands, and its tunnel isn't there", dev),
+				Mend: []string{"wg-quick up " + dev, "wg-quick unlock " + dev + " opens the net without it"}})
+		}
+	}
+	return orWell(list, "none stands alone")
+}
+
+func killSwitchOther(f *Facts, t *Tunnel) (list []Finding) {
+	if t.Exists && !slices.Contains(f.KillSwitches, t.Dev) {
+		for _, dev := range f.KillSwitches {
+			list = append(list, Finding{Severity: Problem, Code: "kill-switch-other",
+				What: fmt.Sprintf("the kill switch of `%s' blocks this tunnel", dev),
+				Mend: []string{"give this one a KillSwitch, too, and wg-quick reload " + t.Dev, "wg-quick unlock " + dev}})
+		}
+	}
+	return orWell(list, "none of another tunnel is in its way")
+}
+
 // advice returns what an error says is to be done about it.
 func advice(err error) (mend []string) {
 	adviser, ok := err.(interface{ Advice() []string })

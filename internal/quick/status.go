@@ -103,10 +103,10 @@ func (s *Session) Status(ctx context.Context, t *Tunnel, doc *config.Document, n
 	status := &Status{Dev: t.Dev, Config: t.Config}
 	busy := s.Journal.Busy(t.Dev) // it may be done when we come to ask again
 	record, link, err := s.found(ctx, t)
+	if _, refused := errors.AsType[*Refusal](err); refused {
+		return status, nil // there is none, or something else of that name
+	}
 	if err != nil {
-		if _, refused := errors.AsType[*Refusal](err); refused {
-			return status, nil // there is none, or something else of that name
-		}
 		return nil, err
 	}
 	status.Phase = record.Phase
@@ -134,6 +134,9 @@ func (s *Session) Status(ctx context.Context, t *Tunnel, doc *config.Document, n
 		p := &live.Peers[i]
 		status.Peers = append(status.Peers, PeerStatus{p.PublicKey, t.PeerNames[p.PublicKey], p.Endpoint, p.LatestHandshake, contact(p, now)})
 		p.Endpoint = netip.AddrPort{} // a peer may roam
+	}
+	if doc == nil {
+		return status, nil
 	}
 	live.Addresses = withoutLinkLocal(live.Addresses, t.Addresses)
 	live.Addresses = append(live.Addresses, s.leftOut(ctx, t.Dev, t.Addresses, live.Addresses)...)
