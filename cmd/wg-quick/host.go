@@ -180,10 +180,19 @@ func (h host) HasWireGuard(context.Context) bool { return netlinkwg.KernelHasWir
 // Devices implements [quick.Observer].
 func (h host) Devices(ctx context.Context) ([]string, error) { return h.client.List(ctx) }
 
+// read reads a device. It may vanish while it is read: then the error alone
+// would tell nothing.
+func (h host) read(ctx context.Context, dev string, sink netlinkwg.Sink) error {
+	if err := h.client.Read(ctx, dev, sink); err != nil {
+		return fmt.Errorf("read the device `%s': %w", dev, err)
+	}
+	return nil
+}
+
 // Peers implements [quick.Observer].
 func (h host) Peers(ctx context.Context, dev string) (quick.Peers, error) {
 	var s peerSink
-	err := h.client.Read(ctx, dev, &s)
+	err := h.read(ctx, dev, &s)
 	return s.Peers, err
 }
 
@@ -191,7 +200,7 @@ func (h host) Peers(ctx context.Context, dev string) (quick.Peers, error) {
 func (h host) Some(ctx context.Context, dev string, peers map[keys.Key]bool) (map[keys.Key]device.Peer, error) {
 	s := someSink{wanted: peers}
 	s.Restart()
-	err := h.client.Read(ctx, dev, &s)
+	err := h.read(ctx, dev, &s)
 	return s.there, err
 }
 
@@ -211,7 +220,7 @@ func (h host) Addresses(ctx context.Context, dev string) (list []netip.Prefix, m
 func (h host) Difference(ctx context.Context, dev string, want *device.Change, keepKeys bool) (change, undo *device.Change, err error) {
 	d := differenceSink{Sync: device.NewSync(want)}
 	d.KeepPresharedKeys, d.Gentle = keepKeys, true
-	if err := h.client.Read(ctx, dev, &d); err != nil {
+	if err := h.read(ctx, dev, &d); err != nil {
 		return nil, nil, err
 	}
 	change = d.Change()
@@ -224,7 +233,7 @@ func (h host) Difference(ctx context.Context, dev string, want *device.Change, k
 		return nil, nil, nil
 	}
 	back := undoSink{device.NewUndo(change)}
-	if err := h.client.Read(ctx, dev, back); err != nil {
+	if err := h.read(ctx, dev, back); err != nil {
 		return nil, nil, err
 	}
 	return change, back.Change(), nil
@@ -250,7 +259,7 @@ func (h host) DNS(ctx context.Context, dev string, servers, search []string) (pl
 func (h host) Live(ctx context.Context, dev string) (live config.Live, err error) {
 	d, peers, err := netlinkwg.ReadAll(ctx, h.client, dev)
 	if err != nil {
-		return live, err
+		return live, fmt.Errorf("read the device `%s': %w", dev, err)
 	}
 	live = config.Live{PrivateKey: d.PrivateKey, ListenPort: d.ListenPort, Fwmark: d.Fwmark, Peers: peers}
 	live.Addresses, live.MTU, err = h.AddressesAndMTU(ctx, dev)
@@ -264,7 +273,7 @@ func (h host) HasDNS(ctx context.Context, s plan.DNSSettings) bool { return h.Re
 // Snapshot implements [quick.Observer].
 func (h host) Snapshot(ctx context.Context, dev string) (*device.Snapshot, error) {
 	var s snapshotSink
-	err := h.client.Read(ctx, dev, &s)
+	err := h.read(ctx, dev, &s)
 	return &s.Snapshot, err
 }
 

@@ -145,6 +145,8 @@ type Session struct {
 type Refusal struct {
 	Text string // follows the name of the program
 	Hint string
+	// Missing says that the tunnel isn't here.
+	Missing bool
 }
 
 // Error returns the text.
@@ -412,7 +414,7 @@ func (s *Session) RequireDevice(ctx context.Context, dev string) error {
 	if err != nil {
 		return err
 	}
-	refusal := &Refusal{Text: fmt.Sprintf("`%s' is not a WireGuard interface", dev)}
+	refusal := &Refusal{Text: fmt.Sprintf("`%s' is not a WireGuard interface", dev), Missing: true}
 	if !slices.Contains(names, dev) {
 		refusal.Hint = "`wg show interfaces' lists those that there are"
 		return refusal
