@@ -48,7 +48,7 @@ echo "$* $(ip -4 route get 203.0.113.1 | grep -o 'dev [a-z0-9]*')" >> "$(dirname
 case $verb in
 -a) mkdir -p /run/resolvconf && cat > /run/resolvconf/$name ;;
 -d) rm -f /run/resolvconf/$name && { rmdir /run/resolvconf 2>/dev/null || true; } ;;
--l) cat /run/resolvconf/$name ;;
+-l) if [ $# = 1 ]; then true; else cat /run/resolvconf/$name; fi ;;
 esac
 `
 	bin := filepath.Join(s.dir, "bin")

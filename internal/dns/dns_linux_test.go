@@ -312,6 +312,7 @@ func TestHasRecord(t *testing.T) {
 	}{
 		"it lists the record":           {"echo nameserver 10.0.0.1", nil, true},
 		"it lists none":                 {"true", nil, false},
+		"openresolv's has none":         {"[ $# = 1 ] || exit 2", nil, false},
 		"Debian's has the record":       {"exit 1", []string{"wg0"}, true},
 		"Debian's has another one":      {"exit 1", []string{"eth0"}, false},
 		"systemd's tells of no records": {"exit 1", nil, true},
