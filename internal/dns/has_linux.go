@@ -17,8 +17,7 @@ import (
 func (r *Resolver) Has(ctx context.Context, s plan.DNSSettings) bool {
 	switch s.Backend {
 	case plan.Resolvconf:
-		text, known := r.lookUp(ctx, s.Record)
-		return text != "" || !known
+		return r.recorded(ctx, s.Record) != "" || !r.tellsRecords(ctx)
 	case plan.Resolved:
 		return hasLink(ctx, s.Dev)
 	}

@@ -86,29 +86,26 @@ func (r *Resolver) Recorded(ctx context.Context, dev string) (servers []string) 
 	return servers
 }
 
-// recorded returns a record's text, "" if there is none.
+// recorded returns a record's text, "" if there is none. Debian's resolvconf
+// can't be asked, but keeps records as files.
 func (r *Resolver) recorded(ctx context.Context, record string) string {
-	text, _ := r.lookUp(ctx, record)
-	return text
+	var text strings.Builder
+	if _, err := r.run(ctx, "", &text, "-l", record); err == nil {
+		return text.String()
+	}
+	file, _ := os.ReadFile(filepath.Join(r.records, record))
+	return string(file)
 }
 
-// lookUp returns a record's text, "" if there is none, and whether that can be
-// told: Debian's resolvconf can't be asked, but keeps records as files, and
-// systemd's does neither.
-func (r *Resolver) lookUp(ctx context.Context, record string) (text string, known bool) {
-	var listed strings.Builder
-	if _, err := r.run(ctx, "", &listed, "-l", record); err == nil {
-		return listed.String(), true
-	}
-	// It fails for a record that isn't there, too; but not to list all.
+// tellsRecords reports whether recorded can know of records: systemd's
+// resolvconf neither lists them nor keeps files. To ask for one that isn't there
+// fails elsewhere, too, but not to list all.
+func (r *Resolver) tellsRecords(ctx context.Context) bool {
 	if _, err := r.run(ctx, "", io.Discard, "-l"); err == nil {
-		return "", true
+		return true
 	}
-	file, err := os.ReadFile(filepath.Join(r.records, record))
-	if err != nil {
-		_, err = os.Stat(r.records)
-	}
-	return string(file), err == nil
+	_, err := os.Stat(r.records)
+	return err == nil
 }
 
 // deleteRecord is part of what Ctrl-C doesn't stop, so that it has to end by
