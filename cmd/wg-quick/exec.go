@@ -40,12 +40,18 @@ func (a *app) exec(ctx context.Context, args []string) error {
 	}
 	dev := cmp.Or(deviceOf(args[0]), args[0])
 	if a.home == nil {
-		where, err := namespaceOf(dev)
+		where, err := namespacesOf(dev)
 		if err != nil {
 			return err
 		}
-		if where != "" {
-			if err := a.enter(where); err != nil {
+		if len(where) > 1 {
+			return &quick.Refusal{
+				Text: fmt.Sprintf("`%s' is in several network namespaces: %s", dev, strings.Join(where, ", ")),
+				Hint: fmt.Sprintf("say in which one to run the command: `%s --netns %s exec %s ...'", a.prog, where[0], dev),
+			}
+		}
+		if len(where) == 1 {
+			if err := a.enter(where[0]); err != nil {
 				return err
 			}
 		}
@@ -66,12 +72,12 @@ func (a *app) exec(ctx context.Context, args []string) error {
 	return a.execInNew(ctx, args[0], args[1:])
 }
 
-// namespaceOf returns the name of the network namespace that the tunnel dev is in,
-// by its record; "" if it is in none that has a name.
-func namespaceOf(dev string) (name string, err error) {
+// namespacesOf returns the names of the network namespaces that tunnels called
+// dev are in, by their records. Namespaces without a name don't count.
+func namespacesOf(dev string) (names []string, err error) {
 	records, err := filepath.Glob(filepath.Join(runDir, dev+"@*.json"))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	for _, path := range records {
 		number := strings.TrimSuffix(filepath.Base(path)[len(dev)+1:], ".json")
@@ -80,10 +86,11 @@ func namespaceOf(dev string) (name string, err error) {
 			continue
 		}
 		if name := netns.NameOf(inode); name != "" {
-			return name, nil
+			names = append(names, name)
 		}
 	}
-	return "", nil
+	slices.Sort(names)
+	return names, nil
 }
 
 // become makes this process the command, in the namespace that it is in, with

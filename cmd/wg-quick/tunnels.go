@@ -64,8 +64,8 @@ func (a *app) carryOut(ctx context.Context, j *job) error {
 	}
 	err := run()
 	if refusal, ok := err.(*quick.Refusal); ok && a.home == nil && refusal.Missing {
-		if name, e := namespaceOf(j.dev); e == nil && name != "" {
-			return &quick.Refusal{Text: refusal.Text, Hint: fmt.Sprintf("it is in the network namespace `%s': say --netns %[1]s", name)}
+		if names, e := namespacesOf(j.dev); e == nil && len(names) > 0 {
+			return &quick.Refusal{Text: refusal.Text, Hint: fmt.Sprintf("it is in the network namespace `%s': say --netns %[1]s", names[0])}
 		}
 	}
 	return err
