@@ -21,8 +21,8 @@ run() { # KERNEL PACKAGE NAME ARGUMENT...
 	local kernel=$1 package=$2 name=$3
 	shift 3
 	(cd "$package" && go tool test2json -t -p "$name" \
-		"$LAB" run --kernel "$kernel" --timeout 900 --append "${append-}" -- \
-		"$built/${package//\//-}.test" -test.v=test2json -test.timeout=850s "$@")
+		"$LAB" run --kernel "$kernel" --timeout 1500 --append "${append-}" -- \
+		"$built/${package//\//-}.test" -test.v=test2json -test.timeout=1450s "$@")
 }
 
 stable() {
