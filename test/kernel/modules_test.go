@@ -31,11 +31,22 @@ func without(t *testing.T, modules ...string) (putBack func()) {
 		}
 	}
 	set("/bin/false\n")
-	for _, m := range modules {
+	// What other tests had loaded may need one of them, too.
+	var remove func(m string)
+	remove = func(m string) {
 		await(t, "no module "+m, func() bool { // namespaces of earlier tests end by and by
-			_, err := os.Stat("/sys/module/" + m)
+			needs, err := os.ReadDir("/sys/module/" + m + "/holders")
+			for _, other := range needs {
+				remove(other.Name())
+			}
+			if err == nil {
+				_, err = os.Stat("/sys/module/" + m)
+			}
 			return err != nil || try(t, "", "rmmod", m).exit == 0
 		})
+	}
+	for _, m := range modules {
+		remove(m)
 	}
 	back := false
 	putBack = func() {
