@@ -30,6 +30,15 @@ func without(t *testing.T, modules ...string) (putBack func()) {
 			t.Fatal(err)
 		}
 	}
+	back := false
+	putBack = func() {
+		if !back {
+			back = true
+			set(string(old))
+			do(t, "modprobe", append([]string{"-a"}, modules...)...)
+		}
+	}
+	t.Cleanup(putBack)
 	set("/bin/false\n")
 	// What other tests had loaded may need one of them, too.
 	var remove func(m string)
@@ -48,15 +57,6 @@ func without(t *testing.T, modules ...string) (putBack func()) {
 	for _, m := range modules {
 		remove(m)
 	}
-	back := false
-	putBack = func() {
-		if !back {
-			back = true
-			set(string(old))
-			do(t, "modprobe", append([]string{"-a"}, modules...)...)
-		}
-	}
-	t.Cleanup(putBack)
 	return putBack
 }
 
