@@ -82,7 +82,7 @@ deps bench-deps:
 .PHONY: check
 check: ## unit, script and namespace tests, with the race detector
 	@mkdir -p .cache
-	@$(SUMMARY) -- $(GO) test -race -count=1 -json ./...
+	@$(SUMMARY) -- $(GO) test -race -count=1 -timeout 40m -json ./...
 	@$(SUMMARY) -- test/unprivileged.sh
 
 .PHONY: lint
