@@ -6,7 +6,9 @@ package rtnl
 import (
 	"fmt"
 	"net/netip"
+	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	"wgtools/internal/routing"
@@ -40,7 +42,9 @@ func TestWay(t *testing.T) {
 		{"a rule that is jumped over", []string{"route add default dev wg0 table 52", "rule add priority 100 goto 300", "rule add priority 200 to 203.0.113.9 table 52", "rule add priority 300 table 52"}, "203.0.113.9", 0,
 			"300: from all lookup 52 | 52 0.0.0.0/0 unicast | dev wg0 via none from 10.7.0.2 mtu 1400 | "},
 		{"rules that are not for it", []string{"route add default dev wg0 table 52", "rule add priority 100 from 10.0.0.0/8 table 52", "rule add priority 101 iif wg0 table 52",
-			"rule add priority 102 ipproto tcp table 52", "rule add priority 103 to 10.0.0.0/8 table 52", "rule add priority 104 uidrange 7-8 table 52"}, "203.0.113.9", 0,
+			"rule add priority 102 ipproto tcp table 52", "rule add priority 103 to 10.0.0.0/8 table 52"}, "203.0.113.9", 0,
+			"32766: from all lookup main | main 0.0.0.0/0 unicast | dev eth0 via 192.0.2.1 from 192.0.2.2 mtu 1500 | "},
+		{"another user's rule", []string{"rule add priority 104 uidrange 7-8 table 52", "route add default dev wg0 table 52"}, "203.0.113.9", 0,
 			"32766: from all lookup main | main 0.0.0.0/0 unicast | dev eth0 via 192.0.2.1 from 192.0.2.2 mtu 1500 | "},
 		{"an unreachable route", []string{"route add unreachable 203.0.113.0/24"}, "203.0.113.7", 0,
 			"32766: from all lookup main | main 203.0.113.0/24 unreachable | dev  via none from none mtu 0 | no route to host"},
@@ -59,6 +63,9 @@ func TestWay(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			if strings.Contains(strings.Join(tt.commands, " "), "uidrange") && exec.Command("setpriv", "--reuid=7", "true").Run() != nil {
+				t.Skip("there is no other user in this user namespace")
+			}
 			run(t, func(k *Kernel) {
 				for _, c := range append([]string{
 					"link add eth0 type veth peer name eth1", "link set eth0 addrgenmode none", "link set eth0 up", "link set eth1 up", "link set wg0 mtu 1400 up",
