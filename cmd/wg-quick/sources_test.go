@@ -273,9 +273,9 @@ func TestElsewhereHandshake(t *testing.T) {
 	isolated(t, func(s *site) {
 		s.put("one.key", ownKey)
 		s.put("two.key", psk) // a key like another
-		s.put("shared", key3+"\n")
-		s.put("nodes/one.conf", "[Peer]\nPublicKey = "+publicOf(ownKey)+"\nPresharedKeyFile = ../shared\nAllowedIPs = 10.7.1.1\nEndpoint = 127.0.0.1:40001\nPersistentKeepalive = 1\n")
-		s.put("nodes/two.conf", "[Peer]\nPublicKey = "+publicOf(psk)+"\nPresharedKeyFile = ../shared\nAllowedIPs = 10.7.1.2\nEndpoint = 127.0.0.1:40002\nPersistentKeepalive = 1\n")
+		s.put("mesh.psk", key3+"\n")
+		s.put("nodes/one.conf", "[Peer]\nPublicKey = "+publicOf(ownKey)+"\nPresharedKeyFile = ../mesh.psk\nAllowedIPs = 10.7.1.1\nEndpoint = 127.0.0.1:40001\nPersistentKeepalive = 1\n")
+		s.put("nodes/two.conf", "[Peer]\nPublicKey = "+publicOf(psk)+"\nPresharedKeyFile = ../mesh.psk\nAllowedIPs = 10.7.1.2\nEndpoint = 127.0.0.1:40002\nPersistentKeepalive = 1\n")
 		s.ip("link set lo up")
 		for i, dev := range []string{"one", "two"} {
 			path := s.put(dev+".conf", fmt.Sprintf("[Interface]\nPrivateKeyFile = %%i.key\nListenPort = 4000%d\nTable = off\nInclude = nodes/*.conf\n", i+1))
