@@ -11,6 +11,7 @@ import (
 	"net/netip"
 
 	"wgtools/internal/plan"
+	"wgtools/internal/routing"
 )
 
 // A Phase is how far a tunnel has come.
@@ -47,6 +48,15 @@ type Record struct {
 	Beyond
 }
 
+// table returns where the tunnel's routes are.
+func (r *Record) table() (routing.Table, error) {
+	t, err := routing.ParseTable(r.Table, func(string) (uint32, bool) { return 0, false })
+	if err != nil {
+		err = fmt.Errorf("the record of `%s': %w", r.Dev, err)
+	}
+	return t, err
+}
+
 // A Journal keeps the records of the tunnels of this network namespace.
 type Journal interface {
 	// Read returns the record of a tunnel, nil if there is none.
@@ -72,6 +82,17 @@ func (s *Session) note(r *Record) {
 		s.unrecorded = true
 		s.Say(fmt.Sprintf("[!] What is done can't be recorded: %v. After a crash, or without its file, `%s' can't be taken down exactly.", err, r.Dev))
 	}
+}
+
+// revert takes back what was done to a tunnel that stays up, and notes the
+// record of before, with what can't be taken back; now is the one of since.
+func (s *Session) revert(ctx context.Context, before Record, now *Record) error {
+	err := s.Tx.Rollback(ctx)
+	if err != nil {
+		before.Beyond = either(before.Beyond, now.Beyond)
+	}
+	s.note(&before)
+	return err
 }
 
 // noteBaseline writes the baseline. Without one nothing can be told of what

@@ -53,11 +53,9 @@ func (s *Session) Reload(ctx context.Context, wanted *Tunnel) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			if undo := s.Tx.Rollback(ctx); undo != nil {
+			if undo := s.revert(ctx, before, record); undo != nil {
 				err = errors.Join(err, undo)
-				before.Beyond = either(before.Beyond, record.Beyond)
 			}
-			s.note(&before)
 		}
 	}()
 	if err := r.readState(ctx); err != nil {
@@ -250,9 +248,9 @@ func (r *transition) readState(ctx context.Context) error {
 	if err := r.readBeyond(ctx); err != nil {
 		return err
 	}
-	table, err := routing.ParseTable(r.record.Table, func(string) (uint32, bool) { return 0, false })
+	table, err := r.record.table()
 	if err != nil {
-		return fmt.Errorf("the record of `%s': %w", dev, err)
+		return err
 	}
 	r.old = routing.Routes(table, dev, peers.AllowedIPs, nil)
 	return r.promote(ctx)

@@ -41,9 +41,9 @@ func (s *Session) Repair(ctx context.Context, dev string, moved bool) (err error
 	if err != nil {
 		return err
 	}
-	table, err := routing.ParseTable(record.Table, func(string) (uint32, bool) { return 0, false })
+	table, err := record.table()
 	if err != nil {
-		return fmt.Errorf("the record of `%s': %w", dev, err)
+		return err
 	}
 	before := *record
 	r := &transition{
@@ -66,11 +66,9 @@ func (s *Session) Repair(ctx context.Context, dev string, moved bool) (err error
 	}
 	defer func() {
 		if err != nil {
-			if undo := s.Tx.Rollback(ctx); undo != nil {
+			if undo := s.revert(ctx, before, record); undo != nil {
 				err = errors.Join(err, undo)
-				before.Beyond = either(before.Beyond, record.Beyond)
 			}
-			s.note(&before)
 		}
 	}()
 	if adapts {
