@@ -62,6 +62,9 @@ type Standing struct {
 	Masquerade bool
 }
 
+// Is reports whether the kill switch k stands, as it should.
+func (s Standing) Is(k *KillSwitch) bool { return s.Whole && s.KillSwitch.Equal(*k) }
+
 type (
 	// SetKillSwitch sets the kill switch of a link in place of the one that it
 	// had; without Want it removes that.

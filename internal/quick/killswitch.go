@@ -68,11 +68,11 @@ func (r *transition) wantKillSwitch(left *Record) {
 	r.record.Asked = r.t.Asked
 }
 
-// close puts the kill switch in place, if one is wanted. mark is that of the
+// placeKillSwitch puts the kill switch in place, if one is wanted. mark is that of the
 // device's packets, if that is decided already; else they get one here, before
 // there is any packet. What stood before stays until the new one is there, and
 // comes back with a rollback.
-func (r *transition) close(ctx context.Context, mark uint32) error {
+func (r *transition) placeKillSwitch(ctx context.Context, mark uint32) error {
 	r.record.KillSwitch = r.stood
 	r.have.KillSwitch = r.stood
 	if r.kill == KillSwitchOff {
@@ -100,15 +100,20 @@ func (r *transition) close(ctx context.Context, mark uint32) error {
 		}
 		r.record.KillSwitch = want
 		r.note(r.record)
-		if !standing.Whole || !standing.KillSwitch.Equal(*want) {
-			set := plan.SetKillSwitch{Dev: r.t.Dev, Had: r.stood, Want: want}
-			if err := r.Tx.Apply(ctx, plan.Step{Do: set, Undo: set.Undo()}); err != nil {
+		if !standing.Is(want) {
+			if err := r.setKillSwitch(ctx, r.stood, want); err != nil {
 				return err
 			}
 		}
 		r.have.KillSwitch = want
 		return nil
 	})
+}
+
+// setKillSwitch puts a kill switch in place of the one that there was, if any.
+func (r *transition) setKillSwitch(ctx context.Context, had, want *plan.KillSwitch) error {
+	set := plan.SetKillSwitch{Dev: r.t.Dev, Had: had, Want: want}
+	return r.Tx.Apply(ctx, plan.Step{Do: set, Undo: set.Undo()})
 }
 
 // mostInner is how many private networks a kill switch has a rule for.
@@ -175,8 +180,8 @@ func (r *transition) marked() *device.Change {
 	return &change
 }
 
-// reopen removes the kill switch in a way that can be taken back.
-func (r *transition) reopen(ctx context.Context, had *plan.KillSwitch) error {
+// withdrawKillSwitch removes the kill switch in a way that can be taken back.
+func (r *transition) withdrawKillSwitch(ctx context.Context, had *plan.KillSwitch) error {
 	return r.Journal.Exclusive(ctx, func() error {
 		set := plan.SetKillSwitch{Dev: r.t.Dev, Had: had}
 		if err := r.Tx.Apply(ctx, plan.Step{Do: set, Undo: set.Undo(), Gone: true}); err != nil {
@@ -187,9 +192,9 @@ func (r *transition) reopen(ctx context.Context, had *plan.KillSwitch) error {
 	})
 }
 
-// open removes the kill switch that is all that is left of r, for good. If that
+// endKillSwitch removes the kill switch that is all that is left of r, for good. If that
 // fails, it is tried a second time.
-func (s *Session) open(ctx context.Context, r *Record) error {
+func (s *Session) endKillSwitch(ctx context.Context, r *Record) error {
 	if r.KillSwitch == nil {
 		return nil
 	}

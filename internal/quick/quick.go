@@ -184,7 +184,7 @@ func (s *Session) Up(ctx context.Context, t *Tunnel) (err error) {
 			return err
 		}
 	}
-	if err := r.close(ctx, t.Device.Fwmark.Value); err != nil {
+	if err := r.placeKillSwitch(ctx, t.Device.Fwmark.Value); err != nil {
 		return err
 	}
 	if err := r.makeLink(ctx); err != nil {
@@ -322,7 +322,7 @@ func (s *Session) Down(ctx context.Context, t *Tunnel) error {
 	if told == nil {
 		told = s.Tx.Apply(ctx, t.hooks("PostDown", t.PostDown)...)
 	}
-	return errors.Join(failed, told, s.open(ctx, r))
+	return errors.Join(failed, told, s.endKillSwitch(ctx, r))
 }
 
 // found returns what there is of t: its record, or what of it can be seen, and

@@ -147,7 +147,7 @@ func (s *Session) recover(ctx context.Context, t *Tunnel) (*Record, error) {
 	if keep {
 		return r, nil
 	}
-	return nil, s.open(ctx, r)
+	return nil, s.endKillSwitch(ctx, r)
 }
 
 // made reports whether link is the one of the record. While its index isn't

@@ -69,7 +69,7 @@ func (s *Session) Reload(ctx context.Context, wanted *Tunnel) (err error) {
 	if had != nil && r.kill != KillSwitchOff {
 		peers.Mark = had.Mark // others may have changed it
 	}
-	if err := r.close(ctx, cmp.Or(t.Device.Fwmark.Value, peers.Mark)); err != nil {
+	if err := r.placeKillSwitch(ctx, cmp.Or(t.Device.Fwmark.Value, peers.Mark)); err != nil {
 		return err
 	}
 	t.Device = *r.marked()
@@ -85,7 +85,7 @@ func (s *Session) Reload(ctx context.Context, wanted *Tunnel) (err error) {
 				return err
 			}
 		}
-		if err := r.reopen(ctx, had); err != nil {
+		if err := r.withdrawKillSwitch(ctx, had); err != nil {
 			return err
 		}
 	}

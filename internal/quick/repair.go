@@ -114,10 +114,9 @@ func (r *transition) putBackKillSwitch(ctx context.Context, mark uint32) error {
 		if err != nil {
 			return err
 		}
-		if !standing.Whole || !standing.KillSwitch.Equal(*want) {
+		if !standing.Is(want) {
 			r.drift.note("the kill switch, removed", false)
-			set := plan.SetKillSwitch{Dev: dev, Had: standing.KillSwitch, Want: want}
-			if err := r.Tx.Apply(ctx, plan.Step{Do: set, Undo: set.Undo()}); err != nil {
+			if err := r.setKillSwitch(ctx, standing.KillSwitch, want); err != nil {
 				return err
 			}
 		}

@@ -122,7 +122,7 @@ func (s *Session) Status(ctx context.Context, t *Tunnel, doc *config.Document, n
 	if link.Index == 0 || record.Phase != Up {
 		_, status.Left, err = s.rehearse(func(r *Session) error {
 			told, err := r.clear(ctx, record, link.Index != 0)
-			return errors.Join(told, err, r.open(ctx, record))
+			return errors.Join(told, err, r.endKillSwitch(ctx, record))
 		})
 		return status, err
 	}
