@@ -122,22 +122,18 @@ var words = map[status]string{0: "healthy", statusDrift: "drift", statusDown: "n
 
 // worst returns the verdict of several tunnels, nil if all is well.
 func worst(all []*quick.Status) error {
-	result := status(0)
+	verdicts := map[status]bool{}
 	for _, s := range all {
-		if s == nil {
-			continue
-		}
-		for _, bad := range []status{statusDown, statusNoTouch, statusDrift} {
-			if v := verdict(s); v == bad || result == bad {
-				result = bad
-				break
-			}
+		if s != nil {
+			verdicts[verdict(s)] = true
 		}
 	}
-	if result == 0 {
-		return nil
+	for _, bad := range []status{statusDown, statusNoTouch, statusDrift} {
+		if verdicts[bad] {
+			return bad
+		}
 	}
-	return result
+	return nil
 }
 
 // becoming says what another process makes of a tunnel.
