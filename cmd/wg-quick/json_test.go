@@ -6,11 +6,11 @@ package main
 import (
 	"encoding/json"
 	"maps"
-	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"wgtools/internal/docstest"
 )
 
 // asDocumented checks that a JSON document has the fields that docs/json.md has
@@ -30,7 +30,7 @@ func asDocumented(t *testing.T, text string, objects map[string]string) {
 		}
 		for _, object := range found {
 			got := slices.Sorted(maps.Keys(object.(map[string]any)))
-			if want := documentedFields(t, heading); !slices.Equal(got, want) {
+			if want := docstest.Fields(t, heading); !slices.Equal(got, want) {
 				t.Errorf("%s has the fields %q, documented are %q", heading, got, want)
 			}
 		}
@@ -52,24 +52,4 @@ func within(objects []any, path string) (found []any) {
 		}
 	}
 	return within(found, rest)
-}
-
-// documentedFields are the fields in a table of docs/json.md.
-func documentedFields(t *testing.T, heading string) (fields []string) {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/json.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, ok := strings.Cut(string(text), "\n## "+heading+"\n")
-	if !ok {
-		t.Fatalf("docs/json.md has no section %q", heading)
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
-	section, _, _ = strings.Cut(section, "\n# ")
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section, -1) {
-		fields = append(fields, m[1])
-	}
-	slices.Sort(fields)
-	return fields
 }

@@ -10,13 +10,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"wgtools/internal/check"
 	"wgtools/internal/config"
+	"wgtools/internal/docstest"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output")
@@ -52,26 +52,6 @@ func TestGolden(t *testing.T) {
 			}
 		})
 	}
-}
-
-// documented are the fields that docs/json.md has in the table below a heading.
-func documented(t *testing.T, heading string) []string {
-	t.Helper()
-	b, err := os.ReadFile("../../docs/json.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, ok := strings.Cut(string(b), "\n## "+heading+"\n")
-	if !ok {
-		t.Fatalf("docs/json.md has no section %q", heading)
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
-	var fields []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section, -1) {
-		fields = append(fields, m[1])
-	}
-	slices.Sort(fields)
-	return fields
 }
 
 // The document has the fields that are documented, and no others.
@@ -119,7 +99,7 @@ func TestJSON(t *testing.T) {
 	for heading, object := range map[string]map[string]any{
 		"check: the document": raw, "check: a finding": finding, "check: a place": finding["related"].([]any)[0].(map[string]any),
 	} {
-		if got, want := slices.Sorted(maps.Keys(object)), documented(t, heading); !slices.Equal(got, want) {
+		if got, want := slices.Sorted(maps.Keys(object)), docstest.Fields(t, heading); !slices.Equal(got, want) {
 			t.Errorf("%s has %q, documented are %q", heading, got, want)
 		}
 	}

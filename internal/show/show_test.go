@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"wgtools/internal/device"
+	"wgtools/internal/docstest"
 	"wgtools/internal/keys"
 )
 
@@ -290,25 +290,6 @@ func TestDumpStreams(t *testing.T) {
 	}
 }
 
-// documented are the fields that docs/json.md has in its tables.
-func documented(t *testing.T, heading string) []string {
-	t.Helper()
-	b, err := os.ReadFile("../../docs/json.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, ok := strings.Cut(string(b), "\n## "+heading+"\n")
-	if !ok {
-		t.Fatalf("docs/json.md has no section %q", heading)
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
-	var fields []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section, -1) {
-		fields = append(fields, m[1])
-	}
-	return fields
-}
-
 func TestJSON(t *testing.T) {
 	d, peers := hub()
 	k := func(n byte) string { return testKey(n).Base64() }
@@ -353,17 +334,17 @@ func TestJSON(t *testing.T) {
 			t.Errorf("%s of a bare peer is %v, want null", field, v)
 		}
 	}
-	if got, want := slices.Sorted(maps.Keys(peer)), slices.Sorted(slices.Values(documented(t, "A peer"))); !slices.Equal(got, want) {
+	if got, want := slices.Sorted(maps.Keys(peer)), slices.Sorted(slices.Values(docstest.Fields(t, "A peer"))); !slices.Equal(got, want) {
 		t.Errorf("a peer has %v, documented are %v", got, want)
 	}
-	if got, want := slices.Sorted(maps.Keys(doc.Interfaces[0])), slices.Sorted(slices.Values(documented(t, "An interface"))); !slices.Equal(got, want) {
+	if got, want := slices.Sorted(maps.Keys(doc.Interfaces[0])), slices.Sorted(slices.Values(docstest.Fields(t, "An interface"))); !slices.Equal(got, want) {
 		t.Errorf("an interface has %v, documented are %v", got, want)
 	}
 	var top map[string]any
 	if err := json.Unmarshal([]byte(text), &top); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := slices.Sorted(maps.Keys(top)), slices.Sorted(slices.Values(documented(t, "The document"))); !slices.Equal(got, want) {
+	if got, want := slices.Sorted(maps.Keys(top)), slices.Sorted(slices.Values(docstest.Fields(t, "The document"))); !slices.Equal(got, want) {
 		t.Errorf("the document has %v, documented are %v", got, want)
 	}
 	for _, secret := range []string{k(1), k(5)} {
