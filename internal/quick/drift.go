@@ -47,6 +47,11 @@ func (d *drift) note(what string, keep bool) {
 	}
 }
 
+// noteMark notes another mark, which is put right in any case.
+func (d *drift) noteMark(now, before uint32) {
+	d.note(fmt.Sprintf("the fwmark, %#x instead of %#x", now, before), false)
+}
+
 // finish says how much was left out.
 func (d *drift) finish() {
 	if more := d.said - mostDrift; more > 0 {
@@ -92,7 +97,7 @@ func (d *drift) settle(change, undo *device.Change) {
 		change.ListenPort.Set = !d.keep
 	}
 	if d.base.Fwmark != d.now.Fwmark {
-		d.note(fmt.Sprintf("the fwmark, %#x instead of %#x", d.now.Fwmark, d.base.Fwmark), false)
+		d.noteMark(d.now.Fwmark, d.base.Fwmark)
 	}
 	drifted := map[keys.Key]bool{}
 	for i := range change.Peers {

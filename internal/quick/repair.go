@@ -123,7 +123,7 @@ func (r *transition) putBackKillSwitch(ctx context.Context, mark uint32) error {
 		if mark == want.Mark {
 			return nil
 		}
-		r.noteMark(mark, want.Mark)
+		r.drift.noteMark(mark, want.Mark)
 		return r.Tx.Apply(ctx, plan.Step{Do: plan.SetMark{Dev: dev, Mark: want.Mark}, Undo: plan.SetMark{Dev: dev, Mark: mark}})
 	})
 }
@@ -163,14 +163,10 @@ func (r *transition) putBackService(ctx context.Context) error {
 	})
 }
 
-func (r *transition) noteMark(now, before uint32) {
-	r.drift.note(fmt.Sprintf("the fwmark, %#x instead of %#x", now, before), false)
-}
-
 // putBackDefaults goes on to the default routes that are on record.
 func (r *transition) putBackDefaults(ctx context.Context, mark uint32) error {
 	if had := markOf(r.have.Defaults); mark != had {
-		r.noteMark(mark, had)
+		r.drift.noteMark(mark, had)
 	}
 	var v4, v6 bool
 	var except []netip.Prefix
