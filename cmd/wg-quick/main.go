@@ -154,9 +154,11 @@ func (a *app) usage() {
 	fmt.Fprintf(a.Err, usage, a.prog, words.String())
 }
 
+// Subcommands are listed in our order. This is a variable of the library's.
+func init() { cobra.EnableCommandSorting = false }
+
 // command returns all subcommands.
 func (a *app) command() *cobra.Command {
-	cobra.EnableCommandSorting = false
 	root := &cobra.Command{
 		Use: a.prog, SilenceErrors: true, SilenceUsage: true,
 		Args: cobra.ArbitraryArgs, RunE: func(*cobra.Command, []string) error { return errUsage },
